@@ -1,0 +1,5 @@
+"""The error of a user's mistake: its text says what was got, what is allowed and what to do."""
+
+
+class UserError(ValueError):
+    """A mistake in the config, the data or the command line; the command line prints its text without a traceback."""
