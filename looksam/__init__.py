@@ -1,7 +1,7 @@
-"""Sharpness-aware minimization that reuses its second gradient: the core of LookSAM, and a pipeline for the paper's tables.
+"""Sharpness-aware minimization that reuses its second gradient (LookSAM), and a pipeline for its tables.
 
-`from looksam import Method, SharpnessAware` needs torch alone. The names are imported on first use, so that the pipeline's
-planning modules (`looksam.study` and others, which the Snakefile imports) start without torch.
+`from looksam import Method, SharpnessAware` needs torch alone. The names are imported on first use, so that
+the planning modules (`looksam.study` and others, which the Snakefile imports) start without torch.
 """
 
 from typing import TYPE_CHECKING, Any
@@ -15,7 +15,9 @@ __version__ = "0.1.0"
 
 def __getattr__(name: str) -> Any:
     if name not in __all__:
-        raise AttributeError(f"module 'looksam' has no attribute {name!r}; public names: {', '.join(__all__)}")
+        raise AttributeError(
+            f"module 'looksam' has no attribute {name!r}; public names: {', '.join(__all__)}"
+        )
     from looksam import sharpness
 
     return getattr(sharpness, name)

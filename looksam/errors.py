@@ -2,4 +2,4 @@
 
 
 class UserError(ValueError):
-    """A mistake in the config, the data or the command line; the command line prints its text without a traceback."""
+    """A mistake in config, data or command line; the command line prints its text without a traceback."""

@@ -1,0 +1,67 @@
+"""The parts of a table of a study: its rows and columns, its cells, and the runs that fill them."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from looksam.config import Row
+
+
+@dataclass(frozen=True)
+class Run:
+    """One training: its id, its full settings (seed included) and the shard folder that it reads."""
+
+    id: str
+    settings: Row
+    shards: str
+
+
+@dataclass(frozen=True)
+class Point:
+    """A row or a column of a table: its label, and the settings that it stands for."""
+
+    label: str
+    coordinates: Row
+
+
+class Place(NamedTuple):
+    """Where a cell stands: its row and its column, from 0."""
+
+    row: int
+    column: int
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A cell: its place, its coordinates in the paper's terms, and one run a seed, or why it is absent."""
+
+    place: Place
+    coordinates: Row
+    runs: tuple[Run, ...]
+    absent: str | None
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table of the paper at a study's scale."""
+
+    name: str
+    spec: Row
+    rows: list[Point]
+    columns: list[Point]
+    cells: list[Cell]
+    seeds: int
+    left_out: Mapping[str, Sequence[Any]]
+
+    @property
+    def runs(self) -> dict[str, Run]:
+        """The table's runs by id, each once."""
+        return {run.id: run for cell in self.cells for run in cell.runs}
+
+
+def excluded(spec: Row, coordinates: Row) -> str | None:
+    """Why the table excludes the cell at these coordinates, or None where it does not."""
+    for rule in spec.get("exclude", []):
+        if all(coordinates.get(key) == value for key, value in rule["when"].items()):
+            return str(rule["why"])
+    return None

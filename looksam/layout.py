@@ -1,0 +1,193 @@
+"""How a table is laid out: the request that `tabulate` fills, with caption, facts and the paper's numbers."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from looksam.cells import Cell, Table
+from looksam.config import Config, Row, one_of
+from looksam.settings import Resolver, named_row
+
+OPTIMIZER_LABELS = {"adamw": "AdamW", "sgd": "SGD", "lamb": "LAMB"}
+
+# our metric: the paper's column in config/published.csv, where its name differs
+PUBLISHED_METRIC = {"top1": "top1_percent"}
+
+
+class Layout:
+    """Lays out the tables of one study. paper: resolves the settings that Tables 10 and 11 show."""
+
+    def __init__(self, config: Config, resolver: Resolver, paper: Resolver) -> None:
+        self.config, self.resolver, self.paper = config, resolver, paper
+        self.printed: dict[tuple[str, str], list[dict[str, str]]] = {}
+        for row in config.published:
+            self.printed.setdefault((row["table"], row["metric"]), []).append(row)
+
+    def request(self, table: Table) -> Row:
+        """The request of a table: labels, caption, and each cell's runs or fact and the paper's value."""
+        spec = table.spec
+        facts = spec.get("facts")
+        return {
+            "table": table.name,
+            "title": spec["title"],
+            "caption": self.caption(table),
+            "scale": self.resolver.scale_name,
+            "scale_title": self.resolver.scale["title"],
+            "row_header": header(spec["rows"]),
+            "column_header": "" if facts else header(spec["columns"]),
+            "rows": [point.label for point in table.rows],
+            "columns": facts["columns"] if facts else [point.label for point in table.columns],
+            "metrics": facts["columns"] if facts else spec["cell"],
+            "plot": spec.get("plot"),
+            "cells": self.fact_cells(table) if facts else self.run_cells(table),
+        }
+
+    def run_cells(self, table: Table) -> list[Row]:
+        """One entry a cell and metric, for a table that runs fill."""
+        return [self.run_cell(table, cell, metric) for cell in table.cells for metric in table.spec["cell"]]
+
+    def run_cell(self, table: Table, cell: Cell, metric: str) -> Row:
+        """The entry of one cell and metric."""
+        method = self.config.methods[cell.coordinates["method"]]
+        return {
+            **entry(cell.place.row, cell.place.column, metric),
+            "runs": [run.id for run in cell.runs],
+            "k": method["k"],
+            "descent": method.get("descent"),
+            "absent": cell.absent,
+            "published": self.published(table.name, cell.coordinates, metric),
+        }
+
+    def fact_cells(self, table: Table) -> list[Row]:
+        """One entry a cell, for a table of facts about models or settings."""
+        where = f"config/tables/{table.name}.yaml"
+        of, columns = table.spec["facts"]["of"], table.spec["facts"]["columns"]
+        found = []
+        for row, point in enumerate(table.rows):
+            coordinates = table.spec.get("runs", {}) | point.coordinates
+            facts = setting_facts(self.paper.settings(coordinates, table.name)) if of == "settings" else {}
+            for column, name in enumerate(columns):
+                published = self.published(table.name, coordinates, name)
+                cell = entry(row, column, name) | {"published": published}
+                if of == "model":
+                    model = one_of(coordinates["model"], "model", self.config.models, where)
+                    cell["model"] = named_row(model, self.config.models)
+                else:
+                    cell["fact"] = as_printed(facts[one_of(name, "fact", facts, where)], published)
+                found.append(cell)
+        return found
+
+    def published(self, table: str, coordinates: Row, metric: str) -> Row | None:
+        """The paper's value of a cell, with its status and note; None where the paper has no such cell."""
+        asked = {key: value for key, value in coordinates.items() if key != "recipe"}
+        for row in self.printed.get((table, PUBLISHED_METRIC.get(metric, metric)), []):
+            if all(row.get(key) and same(row[key], value) for key, value in asked.items()):
+                return {"value": row["value"], "status": row["status"], "note": row["note"]}
+        return None
+
+    def caption(self, table: Table) -> str:
+        """The table's own caption, then stand-ins, what is left out, and how many epochs and seeds."""
+        said = [table.spec.get("caption", "")]
+        if table.runs:
+            stand_ins = self.stand_ins(table)
+            said += [f"Stand-ins: {'; '.join(stand_ins)}."] if stand_ins else []
+            left_out = [self.name(value) for values in table.left_out.values() for value in values]
+            said += [f"Left out: {', '.join(left_out)}."] if left_out else []
+            epochs = sorted({run.settings["epochs"] for run in table.runs.values()})
+            said.append(f"{listed(epochs)} epochs, {table.seeds} seed{'s' if table.seeds > 1 else ''}.")
+        return " ".join(part for part in said if part)
+
+    def stand_ins(self, table: Table) -> list[str]:
+        """What this scale's runs have for the settings of the paper's, each as "theirs → ours"."""
+        pairs: dict[str, None] = {}
+        for cell in table.cells:
+            for run in cell.runs[:1]:
+                paper = self.paper.settings(cell.coordinates, table.name)
+                for key, (theirs, ours) in differences(paper, run.settings).items():
+                    unit = "" if key in ("model", "dataset") else f"{key.replace('_', ' ')} "
+                    pairs[f"{unit}{self.name(theirs)} → {ours}"] = None
+        return list(pairs)
+
+    def name(self, value: Any) -> str:
+        """The paper's name of a value."""
+        labelled = self.config.models.get(value) or self.config.methods.get(value) or {}
+        return str(labelled.get("label", value))
+
+
+def differences(paper: Row, ours: Row) -> dict[str, tuple[Any, Any]]:
+    """By setting, the paper's value and ours, of those that a reader of a table must know where they differ."""
+    pairs = {
+        "model": (paper["model"]["name"], ours["model"]["name"]),
+        "dataset": (paper["dataset"]["name"], ours["dataset"]["name"]),
+        "batch_size": (paper["batch_size"], ours["batch_size"]),
+        **{key: (paper["method"].get(key), ours["method"].get(key)) for key in ("rho", "alpha")},
+    }
+    differ = {key: pair for key, pair in pairs.items() if pair[0] != pair[1]}
+    described = {key: (pair[0], description(ours[key])) for key, pair in differ.items() if key in DESCRIBED}
+    return differ | described
+
+
+def description(row: Row) -> str:
+    """A model or data set that stands in for another, by name and size."""
+    if "architecture" in row:
+        sizes = [f"{key.replace('_', ' ')} {listed(value)}" for key, value in row.items() if key in SIZES]
+        return f"{row['name']} ({', '.join(sizes)})"
+    return (
+        f"{row['name']} ({row['train_images']:,} training and {row['test_images']:,} test images of "
+        f"{row['height']}x{row['width']}, {row['classes']} classes)"
+    )
+
+
+DESCRIBED = ("model", "dataset")
+SIZES = ("patch_size", "dim", "depth", "heads", "width", "blocks")
+
+
+def listed(values: Any) -> str:
+    """Values in a row, as text."""
+    return ", ".join(str(value) for value in values) if isinstance(values, list) else str(values)
+
+
+def entry(row: int, column: int, metric: str) -> Row:
+    """A cell's entry with nothing in it yet."""
+    nothing = dict.fromkeys(("k", "descent", "fact", "model", "absent", "published"))
+    return {"row": row, "column": column, "metric": metric, "runs": [], **nothing}
+
+
+def header(axis: Mapping[str, Any] | list[Row]) -> str:
+    """What an axis varies, as a table's corner names it."""
+    keys = [key for key in axis[0] if key != "label"] if isinstance(axis, list) else list(axis)
+    return ", ".join(key.replace("_", " ") for key in keys)
+
+
+def setting_facts(settings: Row) -> dict[str, str]:
+    """What Tables 10 and 11 print of a run's settings; as there, "/" for what a method does not use."""
+    method = settings["method"]
+    return {
+        "input_resolution": str(settings["dataset"]["height"]),
+        "batch_size": str(settings["batch_size"]),
+        "epochs": str(settings["epochs"]),
+        "warmup_steps": str(settings["warmup_steps"]),
+        "peak_lr": f"{settings['peak_lr']:g}",
+        "lr_decay": settings["schedule"],
+        "optimizer": OPTIMIZER_LABELS[settings["optimizer"]],
+        "rho": str(method.get("rho", "/")),
+        "alpha": str(method.get("alpha", "/")),
+        "weight_decay": str(settings["weight_decay"]),
+        "gradient_clipping": str(settings.get("clip", "/")),
+    }
+
+
+def same(published: str, ours: Any) -> bool:
+    """Whether a published setting is ours: as numbers where both are, else as text without case."""
+    try:
+        return float(published) == float(ours)
+    except ValueError:
+        return published.lower() == str(ours).lower()
+
+
+def as_printed(fact: str, published: Row | None) -> str:
+    """The fact in the paper's own spelling where it is the same number (3e-3 for 0.003)."""
+    return (
+        str(published["value"])
+        if published and published["value"] and same(published["value"], fact)
+        else fact
+    )

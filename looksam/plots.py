@@ -1,0 +1,131 @@
+"""Plots of the report: inline SVG that follows the page's colours, the same bytes for the same cells."""
+
+import io
+import re
+from collections.abc import Mapping, Sequence
+from math import nan
+from typing import Any
+
+import matplotlib
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import NullLocator, ScalarFormatter
+
+from looksam.tables import Cell
+
+# matplotlib draws in fixed colours; in the page each follows a property of the style sheet, in dark mode too
+COLOURS = {"ink": "#1f2328", "rule": "#c9cdd2", "look": "#0b62a8", "sam": "#b4500f"}
+LINES = {"g_v": ("LookSAM-k", "look", "o", "-"), "g_s": ("SAM-k", "sam", "s", "--")}
+STYLE = {
+    "svg.hashsalt": "looksam",
+    "svg.fonttype": "none",
+    "font.family": "sans-serif",
+    "font.sans-serif": ["DejaVu Sans"],
+    "font.size": 10,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.titlesize": 11,
+    "axes.titlelocation": "left",
+    "axes.edgecolor": COLOURS["rule"],
+    **dict.fromkeys(("axes.titlecolor", "axes.labelcolor", "text.color"), COLOURS["ink"]),
+    **{f"{axis}tick.color": COLOURS["rule"] for axis in "xy"},
+    **{f"{axis}tick.labelcolor": COLOURS["ink"] for axis in "xy"},
+}
+# x, y and half the error bar, None where one run gives no spread
+Point = tuple[int, float, float | None]
+# title, name, and points by descent
+Panel = tuple[str, str, dict[str, list[Point]]]
+NO_METADATA = dict.fromkeys(("Date", "Creator", "Format", "Type"))
+
+
+def against_k(cells: Sequence[Cell]) -> str:
+    """SVG for an HTML page: accuracy, and time relative to k = 0, against k; empty without a measured k.
+
+    One line a descent; k = 1 is SAM, where both start; k = 0 is the dashed line. Error bars: one sd.
+    """
+    panels = [("Top-1 accuracy, %", "top1", scaled(cells, "top1", 100.0))]
+    base = reference(cells, "seconds_per_epoch", 1.0)
+    if base:
+        panels.append(("Time per epoch, k = 0 is 1", "time", scaled(cells, "seconds_per_epoch", 1.0 / base)))
+    references = {"top1": reference(cells, "top1", 100.0), "time": 1.0}
+    panels = [panel for panel in panels if any(panel[2].values())]
+    if not panels:
+        return ""
+    with matplotlib.rc_context(STYLE):
+        figure = Figure(figsize=(4.3 * len(panels), 3.2), layout="constrained")
+        for index, (title, name, lines) in enumerate(panels):
+            axes = figure.add_subplot(1, len(panels), index + 1, title=title, xlabel="k")
+            draw(axes, lines, references[name])
+        figure.legend(*axes.get_legend_handles_labels(), loc="outside lower center", ncols=3, frameon=False)
+        drawn = io.StringIO()
+        figure.savefig(drawn, format="svg", transparent=True, metadata=NO_METADATA)
+    return inline(drawn.getvalue(), description(panels, references))
+
+
+def reference(cells: Sequence[Cell], metric: str, factor: float) -> float | None:
+    """Value at k = 0, the base optimizer."""
+    values = [cell.value for cell in cells if cell.metric == metric and not cell.k and cell.value is not None]
+    return values[0] * factor if values else None
+
+
+def scaled(cells: Sequence[Cell], metric: str, factor: float) -> dict[str, list[Point]]:
+    """Points of each line by descent, in order of k; k = 1 belongs to every line."""
+    lines = {}
+    for descent in LINES:
+        # the line's own k = 1, if it has one, comes last and counts
+        ordered = sorted(cells, key=lambda cell: cell.descent == descent)
+        by_k: dict[int, Point] = {}
+        for cell in ordered:
+            if cell.metric != metric or cell.value is None or not cell.k:
+                continue
+            if cell.k == 1 or cell.descent == descent:
+                sd = cell.sd * factor if cell.sd is not None else None
+                by_k[cell.k] = (cell.k, cell.value * factor, sd)
+        lines[descent] = [by_k[k] for k in sorted(by_k)]
+    return lines
+
+
+def draw(axes: Axes, lines: Mapping[str, Sequence[Point]], level: float | None) -> None:
+    """Draw the lines, their error bars and the level of k = 0, over k on a logarithmic axis."""
+    for descent, (label, colour, marker, dashes) in LINES.items():
+        points = lines[descent]
+        if points:
+            ks, values, sds = zip(*points, strict=True)
+            bars = [nan if sd is None else sd for sd in sds]
+            line: dict[str, Any] = {"color": COLOURS[colour], "marker": marker, "linestyle": dashes}
+            axes.errorbar(ks, values, bars, label=label, markersize=5, capsize=2.5, **line)
+    if level is not None:
+        axes.axhline(
+            level, color=COLOURS["ink"], linestyle=":", linewidth=1.2, label="base optimizer (k = 0)"
+        )
+    axes.set_xscale("log")
+    axes.set_xticks(sorted({k for points in lines.values() for k, _, _ in points}))
+    axes.xaxis.set_major_formatter(ScalarFormatter())
+    axes.xaxis.set_minor_locator(NullLocator())
+    axes.grid(axis="y", color=COLOURS["rule"], linewidth=0.6, alpha=0.6)
+
+
+def description(panels: Sequence[Panel], references: Mapping[str, float | None]) -> str:
+    """The plot's numbers in words, for those who do not see it."""
+    sentences = []
+    for title, name, lines in panels:
+        for descent, points in lines.items():
+            values = ", ".join(f"{value:.3g} at k = {k}" for k, value, _ in points)
+            sentences.append(f"{title}, {LINES[descent][0]}: {values or 'not measured'}.")
+        if references[name] is not None:
+            sentences.append(f"{title}, base optimizer: {references[name]:.3g}.")
+    return " ".join(sentences)
+
+
+def inline(svg: str, words: str) -> str:
+    """The SVG as an HTML page takes it: no prologue, no ids to collide, colours from the style sheet."""
+    svg = svg[svg.index("<svg") :]
+    svg = re.sub(r'<g id="[^"]*"', "<g", svg)
+    svg = re.sub(r"<style.*?</style>", "", svg, flags=re.DOTALL)
+    svg = re.sub(r' xmlns(:xlink)?="[^"]*"', "", svg)
+    for name, colour in COLOURS.items():
+        svg = svg.replace(colour, f"var(--{name})")
+    title = "Top-1 accuracy and time per epoch against k"
+    named = f'<svg role="img" aria-label="{title}" style="stroke-linejoin: round"'
+    head, body = svg.split(">", 1)
+    return f"{head.replace('<svg', named)}><title>{title}</title><desc>{words}</desc>{body}"

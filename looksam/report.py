@@ -1,0 +1,160 @@
+"""The report: tables as one self-contained page and as files to quote from, ours beside the paper's."""
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import count
+from pathlib import Path
+from string import ascii_lowercase
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+
+from looksam.errors import UserError
+from looksam.exports import export
+from looksam.files import replace_with
+from looksam.plots import against_k
+from looksam.tables import METRICS, STATUSES, Cell, Table, read
+
+# scales whose runs are the paper's own, so that a difference from the paper's numbers means something
+COMPARABLE = frozenset({"paper", "cifar"})
+PLOTS: dict[str, Callable[[Sequence[Cell]], str]] = {"against-k": against_k}
+
+
+@dataclass(frozen=True)
+class Words:
+    """One metric of a cell as readers see it; each format prints these in its own way. Empty: not there."""
+
+    status: str
+    ours: str
+    unit: str
+    seeds: str
+    diverged: str
+    footnote: str
+    paper: str
+    mark: str
+    differs: bool
+    difference: str
+    note: str
+    column: str
+    runs: list[str]
+
+    @property
+    def first(self) -> str:
+        """Ours on one line of text."""
+        asides = [f"({aside})" for aside in (self.footnote, self.seeds, self.diverged) if aside]
+        return " ".join(filter(None, [self.ours, self.unit, *asides]))
+
+    @property
+    def second(self) -> str:
+        """The paper's on one line of text."""
+        against = f" ({self.difference})" if self.difference else ""
+        return f"paper {self.paper}{self.mark}{against}" if self.paper else ""
+
+
+def report(tables: Sequence[Path], templates: Path, html: Path, exports: Path) -> None:
+    """Write the page `html` and `exports`/<table>.{csv,md,tex} of these tables, in the order given."""
+    pages = [page(read(table)) for table in tables]
+    scales = {one["scale"]: one["scale_title"] for one in pages}
+    legend = {"scales": scales, "warn": set(scales) != {"paper"}, "statuses": STATUSES}
+    web = Environment(
+        loader=FileSystemLoader(templates),
+        undefined=StrictUndefined,
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    replace_with(html, web.get_template("all_tables.html.j2").render(pages=pages, **legend))
+    for one in pages:
+        export(one, legend, templates, exports)
+
+
+def page(table: Table) -> dict[str, Any]:
+    """What the templates print of a table: its fields, and its cells as rows of lists of `Words`."""
+    if table.plot and table.plot not in PLOTS:
+        raise UserError(f"{table.name}: unknown plot {table.plot!r}; known: {', '.join(PLOTS)}")
+    reasons = dict.fromkeys(cell.absent for cell in table.cells if cell.status == "absent" and cell.absent)
+    # a, b, ... z, aa, bb, ...
+    letters = (letter * times for times in count(1) for letter in ascii_lowercase)
+    footnotes = dict(zip(reasons, letters, strict=False))
+    rows = {cell.row_index: cell.row for cell in table.cells}
+    # a table of facts is headed by their names
+    names = {cell.metric: cell.metric.replace("_", " ") for cell in table.cells}
+    columns = {cell.column_index: names.get(cell.column, cell.column) for cell in table.cells}
+    grid: dict[tuple[int, int], list[Words]] = {}
+    for cell in table.cells:
+        shown = words(cell, table.scale in COMPARABLE, footnotes)
+        grid.setdefault((cell.row_index, cell.column_index), []).append(shown)
+    return {
+        **{field: getattr(table, field) for field in Table.__dataclass_fields__},
+        "label": re.sub(r"^([a-z]+)(\d+)$", lambda match: f"{match[1].title()} {match[2]}", table.name),
+        "columns": [columns[column] for column in sorted(columns)],
+        "rows": [
+            (rows[row], [grid.get((row, column), []) for column in sorted(columns)]) for row in sorted(rows)
+        ],
+        "footnotes": {letter: reason for reason, letter in footnotes.items()},
+        "measured": [METRICS[name] for name in table.metrics if name in METRICS],
+        "drawing": Markup(PLOTS[table.plot](table.cells)) if table.plot else "",
+        "known": {cell.published_status for cell in table.cells} - {"printed", None},
+        "noted": any(cell.published_note for cell in table.cells),
+        "runs": sorted({run for cell in table.cells for run in cell.runs}),
+    }
+
+
+def words(cell: Cell, comparable: bool, footnotes: Mapping[str, str]) -> Words:
+    """What a reader is told of a cell."""
+    status = STATUSES[cell.published_status or "not reported"]
+    # a setting that the paper prints too, without a doubt, is said once
+    same = cell.text is not None and cell.text == cell.published and not status.mark
+    paper = "" if same or not cell.published_status else status.instead or cell.published or ""
+    seeds = cell.n + cell.diverged
+    return Words(
+        status=cell.status,
+        ours=ours(cell),
+        unit=METRICS[cell.metric].unit if cell.value is not None else "",
+        seeds=f"n={cell.n}" if cell.n else "",
+        diverged=f"{cell.diverged} of {seeds}{' diverged' if cell.n else ''}" if cell.diverged else "",
+        footnote=footnotes.get(cell.absent or "", "") if cell.status == "absent" else "",
+        paper=paper,
+        mark=status.mark,
+        differs=bool(cell.text and cell.published and cell.text != cell.published),
+        difference=difference(cell) if comparable and not status.instead else "",
+        note=f"{cell.published_status}: {cell.published_note}" if cell.published_note else "",
+        column=cell.column,
+        runs=cell.runs,
+    )
+
+
+def ours(cell: Cell) -> str:
+    """Our number, mean and sd, or the word that stands in its place."""
+    if cell.value is None:
+        return cell.text if cell.text is not None else {"absent": "—"}.get(cell.status, cell.status)
+    metric = METRICS[cell.metric]
+    value = cell.value * metric.shown
+    # one decimal of a percentage; of a time three significant digits, two below 1
+    digits = 3 if value >= 1 else 2
+    decimals = max(0, digits - 1 - exponent(value, digits)) if metric.unit else 1
+    mean = fixed(value, decimals)
+    return mean if cell.sd is None else f"{mean} ± {fixed(cell.sd * metric.shown, decimals)}"
+
+
+def exponent(value: float, digits: int) -> int:
+    """The power of ten of a number rounded to so many significant digits."""
+    return int(f"{value:.{digits - 1}e}".partition("e")[2])
+
+
+def fixed(value: float, decimals: int) -> str:
+    """The number with so many decimals, or with its first digit where they would all be zero."""
+    return f"{value:.{decimals if round(value, decimals) else max(decimals, -exponent(value, 1))}f}"
+
+
+def difference(cell: Cell) -> str:
+    """Ours less the paper's, in the paper's decimals; empty where either is no number of a run."""
+    if cell.value is None or not cell.published:
+        return ""
+    metric = METRICS[cell.metric]
+    decimals = max(1, len(cell.published.partition(".")[2]))
+    less = round(cell.value * metric.shown - float(cell.published), decimals)
+    sign = "+" if less > 0 else "−" if less < 0 else ""
+    return f"{sign}{abs(less):.{decimals}f} {metric.difference_unit}"

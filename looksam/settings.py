@@ -1,0 +1,184 @@
+"""From a cell of a paper's table to the full settings of its run at a scale."""
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from looksam.config import Config, Row, one_of
+from looksam.errors import UserError
+from looksam.fingerprint import Code
+
+# what the settings of every run hold, beside model, dataset, method and seed; clip may be left out
+RUN_KEYS = (
+    "batch_size",
+    "epochs",
+    "optimizer",
+    "peak_lr",
+    "weight_decay",
+    "schedule",
+    "warmup_steps",
+    "clip",
+    "label_smoothing",
+    "augment",
+    "precision",
+    "threads",
+)
+
+# coordinates of a cell that name a row or a file, and are no setting themselves
+NAMES = ("recipe", "model", "method")
+
+
+class Resolver:
+    """Resolves the settings of runs at one scale."""
+
+    def __init__(self, config: Config, code: Code, scale: str) -> None:
+        self.config, self.scale_name, self.scale = config, scale, config.scales[scale]
+        self.ascents = code.choices("ascent", "ASCENTS")
+        self.descents = code.choices("descent", "DESCENTS")
+        self.choices = {
+            "optimizer": code.choices("optimizers", "OPTIMIZERS"),
+            "schedule": code.choices("optimizers", "SCHEDULES"),
+        }
+        self.augments = code.choices("augment", "AUGMENTS")
+        self.sources = code.choices("sources", "SOURCES")
+
+    def paper_side(self, coordinates: Row, where: str) -> Row:
+        """What the paper's run is: the table's coordinates over the recipe's plain settings."""
+        recipe = self.config.recipes[coordinates["recipe"]]
+        for key in ("model", "method"):
+            if key not in coordinates:
+                raise UserError(f"{where}: no {key} for its runs; give it in rows, columns or runs")
+        plain = {key: value for key, value in recipe.items() if key != "cases"}
+        return plain | coordinates
+
+    def settings(self, coordinates: Row, table: str) -> Row:
+        """The settings, without seed, of the run at a table's coordinates.
+
+        One value, several owners, the first wins: the table's cell; the method's row; the scale (its cases,
+        then its settings); the recipe (its cases, then its plain settings).
+        """
+        where = f"config/tables/{table}.yaml"
+        paper = self.paper_side(coordinates, where)
+        method = self.method(paper["method"], where)
+        facts = (
+            paper
+            | {key: method[key] for key in ("k", "ascent", "descent") if key in method}
+            | {"table": table}
+        )
+        recipe = self.config.recipes[paper["recipe"]]
+        found = {key: value for key, value in recipe.items() if key != "cases"}
+        for layer in (*matching(recipe, facts), self.scale.get("settings", {}), *matching(self.scale, facts)):
+            found |= layer
+        found |= {key: method[key] for key in ("rho", "alpha") if key in method}
+        said = coordinates | {key: paper[key] for key in ("batch_size", "dataset")}
+        found |= {key: self.stand_in(key, value) for key, value in said.items() if key not in NAMES}
+        resolved = self.assembled(found, paper, method, where)
+        self.check(resolved, where)
+        return resolved
+
+    def assembled(self, found: Row, paper: Row, method: Row, where: str) -> Row:
+        """The settings in the order of the pipeline, model, data set and method written out."""
+        config = self.config
+        model = one_of(self.stand_in("model", paper["model"]), "model", config.models, where)
+        dataset = one_of(found["dataset"], "data set", config.datasets, where)
+        missing = [key for key in RUN_KEYS if key not in found and key != "clip"]
+        if missing:
+            raise UserError(
+                f"config/recipes/{paper['recipe']}.yaml gives no {' and no '.join(missing)} for "
+                f"{described(paper)} (in {where}); add a case, or set it in "
+                f"config/scales/{self.scale_name}.yaml"
+            )
+        augments = [name for name in (found["geometry"], found["augment"]) if name != "none"]
+        found["augment"] = "+".join(augments) or "none"
+        return {
+            "model": named_row(model, config.models),
+            "dataset": named_row(dataset, config.datasets),
+            "method": self.used(method, found, paper, where),
+            **{key: found[key] for key in RUN_KEYS if key in found},
+        }
+
+    def method(self, name: str, where: str) -> Row:
+        """The method's row, its ascent and descent checked against the code."""
+        row = self.config.methods[one_of(name, "method", self.config.methods, where)]
+        for key, known in (("ascent", self.ascents), ("descent", self.descents)):
+            if key in row:
+                one_of(row[key], key, known, f"config/methods.yaml: {name}")
+        return row
+
+    def used(self, method: Row, found: Row, paper: Row, where: str) -> Row:
+        """Of a method, only what it uses: a new alpha makes no new run of SAM."""
+        if method["k"] == 0:
+            return {"k": 0}
+        keys = ["rho"] if method["descent"] == "g_s" else ["rho", "alpha"]
+        for key in keys:
+            if key not in found:
+                raise UserError(
+                    f"no {key} for {described(paper)} (in {where}); give it in config/methods.yaml, "
+                    f"config/recipes/{paper['recipe']}.yaml or config/scales/{self.scale_name}.yaml"
+                )
+        return {key: method[key] for key in ("k", "ascent", "descent")} | {key: found[key] for key in keys}
+
+    def stand_in(self, key: str, value: Any) -> Any:
+        """What stands in for a value of the paper at this scale: itself, where none is listed for its key."""
+        stand_ins = self.scale.get("stand_ins", {}).get(key)
+        if stand_ins is None:
+            return value
+        if value not in stand_ins:
+            raise UserError(
+                f"config/scales/{self.scale_name}.yaml: no stand-in for {key} {value!r}; known: "
+                f"{', '.join(str(known) for known in stand_ins)}. Add it to stand_ins.{key}, or let the "
+                "scale leave it out of the table"
+            )
+        return stand_ins[value]
+
+    def check(self, settings: Row, where: str) -> None:
+        """UserError where the settings cannot be trained."""
+        for key, known in self.choices.items():
+            one_of(settings[key], key, known, where)
+        for name in settings["augment"].split("+"):
+            one_of(name, "augmentation", ("none", *self.augments), where)
+        dataset, batch_size = settings["dataset"], settings["batch_size"]
+        one_of(dataset["source"], "source", self.sources, f"config/datasets.yaml: {dataset['name']}")
+        steps = dataset["train_images"] // batch_size * settings["epochs"]
+        if steps == 0:
+            raise UserError(
+                f"{where}: batch_size {batch_size} is larger than the {dataset['train_images']} training "
+                f"images of {dataset['name']}; take a smaller one, or more data"
+            )
+        if settings["warmup_steps"] >= steps:
+            raise UserError(
+                f"{where}: warmup_steps {settings['warmup_steps']} leaves nothing of the {steps} steps of "
+                f"{settings['epochs']} epochs at batch_size {batch_size}; take fewer, or more epochs"
+            )
+
+
+def matching(owner: Mapping[str, Any], facts: Row) -> Iterator[Row]:
+    """What the owner's cases set, in order, for a run of which `facts` hold."""
+    for case in owner.get("cases", []):
+        if all(facts.get(key) == value for key, value in case["when"].items()):
+            yield case["set"]
+
+
+def named_row(name: str, rows: Mapping[str, Row]) -> Row:
+    """A row with its name in it and without its label, which decides no number."""
+    return {"name": name} | {key: value for key, value in rows[name].items() if key != "label"}
+
+
+def described(paper: Row) -> str:
+    """A run of the paper in a few words, for an error."""
+    return ", ".join(f"{key} {paper[key]}" for key in ("method", "model", "batch_size"))
+
+
+def digest(content: Row) -> str:
+    """Eight hexadecimal digits that name a content, whatever the order of its keys."""
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:8]
+
+
+def words(settings: Row) -> frozenset[str]:
+    """Every word in the settings that may name a row of a table of choices."""
+    values = [
+        *settings.values(),
+        *(v for part in settings.values() if isinstance(part, dict) for v in part.values()),
+    ]
+    return frozenset(word for value in values if isinstance(value, str) for word in value.split("+"))

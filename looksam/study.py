@@ -1,0 +1,130 @@
+"""A study: the config's tables at a scale, as runs to train, tables to fill and requests to write.
+
+Torch-free, because the Snakefile imports it: planning must cost no more than reading the config.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+from looksam.cells import Cell, Place, Point, Run, Table, excluded
+from looksam.config import Row, load_config
+from looksam.fingerprint import Code
+from looksam.layout import OPTIMIZER_LABELS, Layout
+from looksam.requests import write_request
+from looksam.settings import Resolver, digest, words
+
+
+class Study:
+    """The tables that the config chooses, at its scale. Raises UserError where the config is wrong."""
+
+    def __init__(self, chosen: Mapping[str, Any], root: Path = Path()) -> None:
+        self.config = load_config(chosen, root)
+        self.root = root
+        self.code = Code(root / "looksam")
+        self.scale_name: str = chosen["scale"]
+        self.scale = self.config.scales[self.scale_name]
+        self.resolver = Resolver(self.config, self.code, self.scale_name)
+        self.layout = Layout(self.config, self.resolver, Resolver(self.config, self.code, "paper"))
+        self.tables = {name: self.table(name) for name in chosen["tables"]}
+
+    @cached_property
+    def runs(self) -> dict[str, Run]:
+        """Every run of the study by id; tables share runs."""
+        return {key: run for table in self.tables.values() for key, run in table.runs.items()}
+
+    def table(self, name: str) -> Table:
+        """The table `name` with its runs at this scale; a table of facts has neither columns nor runs."""
+        spec = self.config.tables[name]
+        shared = spec.get("runs", {})
+        at_scale = self.scale.get("tables", {}).get(name, {})
+        seeds = self.config.chosen.get("seeds", at_scale.get("seeds", self.scale["seeds"]))
+        left_out = {} if "facts" in spec else at_scale.get("leave_out", {})
+        rows = self.points(spec["rows"], left_out, name)
+        if "facts" in spec:
+            rows = [row for row in rows if excluded(spec, shared | row.coordinates) is None]
+            return Table(name, spec, rows, [], [], seeds, left_out)
+        columns = self.points(spec["columns"], left_out, name)
+        cells = [
+            self.cell(name, spec, Place(i, j), shared | row.coordinates | column.coordinates, seeds)
+            for (i, row), (j, column) in product(enumerate(rows), enumerate(columns))
+        ]
+        return Table(name, spec, rows, columns, cells, seeds, left_out)
+
+    def points(self, axis: Any, left_out: Mapping[str, Sequence[Any]], table: str) -> list[Point]:
+        """An axis: the product of its lists, or its explicit list, less what the scale leaves out."""
+        if isinstance(axis, list):
+            found = [Point(p["label"], {k: v for k, v in p.items() if k != "label"}) for p in axis]
+        else:
+            values = [dict(zip(axis, combination, strict=True)) for combination in product(*axis.values())]
+            found = [Point(self.label(coordinates, table), coordinates) for coordinates in values]
+        return [p for p in found if not any(p.coordinates.get(k) in out for k, out in left_out.items())]
+
+    def label(self, coordinates: Row, table: str) -> str:
+        """How a table names a combination of settings: by the labels in the config, model first."""
+        recipe = self.config.recipes.get(self.config.tables[table].get("runs", {}).get("recipe", ""), {})
+        parts = []
+        for key, value in sorted(coordinates.items(), key=lambda item: item[0] != "model"):
+            rows = {"method": self.config.methods, "model": self.config.models}.get(key, {})
+            label = rows.get(value, {}).get("label", str(value))
+            parts.append(
+                label.replace("{optimizer}", OPTIMIZER_LABELS.get(recipe.get("optimizer", ""), "base"))
+            )
+        return " + ".join(parts)
+
+    def cell(self, table: str, spec: Row, place: Place, coordinates: Row, seeds: int) -> Cell:
+        """The cell at its coordinates, with one run a seed."""
+        absent = excluded(spec, coordinates)
+        if absent is not None:
+            return Cell(place, coordinates, (), absent)
+        settings = self.resolver.settings(coordinates, table)
+        runs = tuple(self.run(settings, coordinates["method"], seed) for seed in range(seeds))
+        return Cell(place, coordinates, runs, None)
+
+    def run(self, settings: Row, method: str, seed: int) -> Run:
+        """The run of these settings; its id is readable and ends in a digest of all of them."""
+        settings = settings | {"seed": seed}
+        dataset = settings["dataset"]
+        shards = f"{dataset['name']}.{digest(dataset)}"
+        readable = f"{settings['model']['name']}.{dataset['name']}.b{settings['batch_size']}.{method}.s{seed}"
+        return Run(f"{readable}.{digest(settings)}", settings, shards)
+
+    def write_requests(self) -> None:
+        """Write every request of the study below results/; unchanged ones keep their time stamp."""
+        for path, content in self.requests().items():
+            write_request(self.root / path, json.dumps(content, indent=1) + "\n")
+
+    def requests(self) -> dict[str, Row]:
+        """Path to content of every request: shard folders, runs, evaluations, tables and the report."""
+        code, found = self.code, {}
+        for run in self.runs.values():
+            chosen = words(run.settings)
+            dataset = run.settings["dataset"]
+            shard = {"dataset": dataset, "code": code.fingerprint("shards", "shard", chosen)}
+            found[f"results/shards/{run.shards}/source.json"] = shard
+            found[f"results/runs/{run.id}/run.json"] = {
+                "id": run.id,
+                "shards": f"results/shards/{run.shards}",
+                "settings": run.settings,
+                "code": code.fingerprint("train", "train", chosen),
+            }
+        for table in self.tables.values():
+            if table.runs:
+                found[f"results/evaluations/{table.name}.json"] = self.evaluation(table)
+            found[f"results/tables/{table.name}.json"] = self.layout.request(table) | {
+                "code": code.fingerprint("tables", "tabulate")
+            }
+        found["results/report.json"] = {
+            "tables": list(self.tables),
+            "code": code.fingerprint("report", "report"),
+        }
+        return found
+
+    def evaluation(self, table: Table) -> Row:
+        """The request of a table's evaluation: its runs, each with the fingerprint of what evaluates it."""
+        runs = table.runs.values()
+        code = {run.id: self.code.fingerprint("evaluate", "evaluate", words(run.settings)) for run in runs}
+        return {"runs": [{"run": key, "code": fingerprint} for key, fingerprint in code.items()]}

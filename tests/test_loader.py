@@ -1,0 +1,205 @@
+"""Facts about the loader: what it hands over, what it refuses, and its order."""
+
+import io
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from looksam.errors import UserError
+from looksam.loader import Images, available_memory, batches, load, order
+from looksam.sample import Sample, png
+from looksam.shards import write_shards
+
+COLOUR = {"name": "tiny", "classes": 5, "height": 6, "width": 8, "channels": 3}
+GREY = COLOUR | {"channels": 1}
+RANDOM = np.random.default_rng(0)
+TRAIN = [RANDOM.integers(0, 256, (6, 8, 3), dtype=np.uint8) for _ in range(5)]
+
+
+def write(out: Path, *test: bytes) -> Path:
+    """Shards of the five TRAIN images, two a shard, and of the given test files."""
+    samples = [Sample("train", f"a{i}", png(image), "png", i) for i, image in enumerate(TRAIN)]
+    samples += [
+        Sample("test", f"b{i}", content, "png", 0) for i, content in enumerate(test or (png(TRAIN[0]),))
+    ]
+    write_shards(COLOUR, samples, out, 2)
+    return out
+
+
+def jpeg(image: Image.Image) -> bytes:
+    buffer = io.BytesIO()
+    image.save(buffer, "JPEG", quality=95)
+    return buffer.getvalue()
+
+
+def saved(image: Image.Image) -> bytes:
+    buffer = io.BytesIO()
+    image.save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+def numbered(count: int) -> Images:
+    """Images whose every pixel is their number."""
+    numbers = torch.arange(count)
+    return Images(numbers.to(torch.uint8)[:, None, None, None].expand(count, 1, 2, 2), numbers)
+
+
+def test_colour_images_arrive_as_they_were(tmp_path: Path) -> None:
+    images, labels = load(write(tmp_path), "train", COLOUR)
+    assert images.dtype == torch.uint8
+    assert np.array_equal(images.numpy(), np.stack(TRAIN).transpose(0, 3, 1, 2))
+    assert labels.tolist() == [0, 1, 2, 3, 4]
+    assert labels.dtype == torch.int64
+
+
+def test_one_channel_is_the_grey_of_the_colours(tmp_path: Path) -> None:
+    images, _ = load(write(tmp_path), "train", GREY)
+    grey = np.array(Image.fromarray(TRAIN[3]).convert("L"))
+    assert images.shape == (5, 1, 6, 8)
+    assert np.array_equal(images[3, 0].numpy(), grey)
+
+
+@pytest.mark.parametrize("mode", ["L", "RGB", "RGBA", "P", "CMYK"])
+def test_every_mode_of_image_becomes_three_channels(tmp_path: Path, mode: str) -> None:
+    image = Image.new("L", (8, 6), 200).convert(mode)
+    content = (
+        jpeg(image) if mode == "CMYK" else png(np.array(image)) if mode in ("L", "RGB") else saved(image)
+    )
+    images, _ = load(write(tmp_path, content), "test", COLOUR)
+    assert images.shape == (1, 3, 6, 8)
+    assert (images.int() - 200).abs().max() <= 3
+
+
+def test_a_larger_image_is_shrunk_to_cover_and_cut_at_its_centre(tmp_path: Path) -> None:
+    image = RANDOM.integers(0, 256, (60, 160, 3), dtype=np.uint8)
+    images, _ = load(write(tmp_path, png(image)), "test", COLOUR)
+    small = Image.fromarray(image).resize((16, 6), Image.Resampling.BICUBIC)
+    centre = torch.from_numpy(np.array(small.crop((4, 0, 12, 6)))).permute(2, 0, 1)
+    # PIL rounds its filter's weights by where it starts
+    assert (images[0].int() - centre.int()).abs().max() <= 1
+
+
+def test_shrinking_averages_what_it_drops(tmp_path: Path) -> None:
+    checkers = (np.indices((60, 80)).sum(0) % 2 * 255).astype(np.uint8)
+    images, _ = load(write(tmp_path, png(checkers)), "test", GREY)
+    assert (images.float() - 127.5).abs().max() < 3
+
+
+def test_a_smaller_image_is_enlarged(tmp_path: Path) -> None:
+    images, _ = load(write(tmp_path, png(np.full((2, 2), 99, dtype=np.uint8))), "test", GREY)
+    assert images.shape == (1, 1, 6, 8)
+    assert (images == 99).all()
+
+
+def test_shards_that_do_not_exist_say_how_to_make_them(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"index.parquet does not exist.*looksam shard .*source.json"):
+        load(tmp_path / "gone", "train", COLOUR)
+
+
+def test_a_damaged_index_says_what_to_do(tmp_path: Path) -> None:
+    write(tmp_path)
+    path = tmp_path / "index.parquet"
+    path.write_bytes(path.read_bytes()[:100])
+    with pytest.raises(UserError, match=r"index.parquet is damaged.*delete .* and run snakemake again"):
+        load(tmp_path, "train", COLOUR)
+
+
+def test_an_unknown_split_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="lists no validation images"):
+        load(write(tmp_path), "validation", COLOUR)
+
+
+def test_a_shard_cut_short_is_named_with_its_sample(tmp_path: Path) -> None:
+    path = write(tmp_path) / "train-000001.tar"
+    path.write_bytes(path.read_bytes()[:700])
+    with pytest.raises(
+        UserError, match=r"train-000001.tar was cut short.*sample a2.*delete .* run snakemake again"
+    ):
+        load(tmp_path, "train", COLOUR)
+
+
+def test_a_shard_with_one_changed_bit_is_named_with_its_sample(tmp_path: Path) -> None:
+    path = write(tmp_path) / "train-000001.tar"
+    content = bytearray(path.read_bytes())
+    content[600] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(UserError, match=r"train-000001.tar was changed.*sample a2"):
+        load(tmp_path, "train", COLOUR)
+
+
+def test_a_shard_that_is_missing_is_named(tmp_path: Path) -> None:
+    (write(tmp_path) / "train-000002.tar").unlink()
+    with pytest.raises(UserError, match=r"train-000002.tar is missing; delete .* and run snakemake again"):
+        load(tmp_path, "train", COLOUR)
+
+
+def test_a_file_that_is_no_image_is_named(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"test-000000.tar: sample b0 cannot be decoded"):
+        load(write(tmp_path, b"\x89PNG but no more"), "test", COLOUR)
+
+
+def test_an_image_cut_short_before_it_was_sharded_is_named(tmp_path: Path) -> None:
+    content = jpeg(Image.fromarray(RANDOM.integers(0, 256, (60, 80, 3), dtype=np.uint8)))
+    with pytest.raises(UserError, match=r"sample b0 cannot be decoded \(.*truncated"):
+        load(write(tmp_path, content[: len(content) // 2]), "test", COLOUR)
+
+
+def test_images_that_do_not_fit_into_memory_are_refused_before_they_are_decoded(tmp_path: Path) -> None:
+    path = write(tmp_path) / "train-000000.tar"
+    path.unlink()
+    huge: dict[str, Any] = COLOUR | {"height": 10**6, "width": 10**6}
+    with pytest.raises(
+        UserError, match=r"train images of tiny take 13969\.8 GiB decoded, .*80% of the .* GiB"
+    ):
+        load(tmp_path, "train", huge)
+
+
+def test_available_memory_is_less_than_a_machine_has_and_more_than_this_test_needs() -> None:
+    assert 2**26 < available_memory() < 2**50
+
+
+def test_order_is_a_permutation() -> None:
+    assert order(0, 0, 1000).sort().values.tolist() == list(range(1000))
+
+
+def test_order_is_the_same_for_the_same_seed_and_epoch() -> None:
+    assert torch.equal(order(3, 7, 1000), order(3, 7, 1000))
+
+
+@pytest.mark.parametrize("other", [(3, 8), (4, 7), (7, 3)])
+def test_order_differs_by_seed_and_by_epoch(other: tuple[int, int]) -> None:
+    assert not torch.equal(order(3, 7, 1000), order(*other, 1000))
+
+
+def test_order_leaves_the_global_generator_alone() -> None:
+    before = torch.get_rng_state()
+    order(0, 0, 1000)
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_batches_are_equal_and_the_remainder_is_dropped() -> None:
+    ids = [ids for _, _, ids in batches(numbered(103), 10, seed=0, epoch=0)]
+    assert [len(some) for some in ids] == [10] * 10
+    assert torch.equal(torch.cat(ids), order(0, 0, 103)[:100])
+
+
+def test_a_batch_holds_the_images_and_labels_of_its_ids() -> None:
+    for images, labels, ids in batches(numbered(20), 5, seed=1, epoch=2):
+        assert torch.equal(images[:, 0, 0, 0].long(), ids)
+        assert torch.equal(labels, ids)
+
+
+def test_a_batch_may_be_all_the_images() -> None:
+    ((_, _, ids),) = batches(numbered(20), 20, seed=0, epoch=0)
+    assert ids.sort().values.tolist() == list(range(20))
+
+
+def test_a_batch_larger_than_the_data_is_refused() -> None:
+    with pytest.raises(
+        UserError, match=r"batch_size 4096 is larger than the 500 training images.*at most 500"
+    ):
+        batches(numbered(500), 4096, seed=0, epoch=0)

@@ -1,0 +1,88 @@
+import re
+
+from looksam.plots import against_k
+from looksam.tables import Cell
+
+
+def cell(
+    k: int | None, descent: str | None, metric: str, value: float | None, sd: float | None = None
+) -> Cell:
+    return Cell(
+        row_index=0,
+        column_index=0,
+        row="",
+        column="",
+        metric=metric,
+        value=value,
+        sd=sd,
+        n=1,
+        diverged=0,
+        text=None,
+        status="done",
+        absent=None,
+        runs=[],
+        k=k,
+        descent=descent,
+        published=None,
+        published_status=None,
+        published_note=None,
+    )
+
+
+CELLS = [
+    *[cell(0, None, "top1", 0.75), cell(1, "g_s", "top1", 0.5), cell(5, "g_s", "top1", 0.25)],
+    *[cell(5, "g_v", "top1", 0.375, 0.125), cell(0, None, "seconds_per_epoch", 2.0)],
+    *[cell(1, "g_s", "seconds_per_epoch", 4.0), cell(5, "g_s", "seconds_per_epoch", 2.5)],
+    cell(5, "g_v", "seconds_per_epoch", 3.0),
+]
+
+
+def test_both_descents_start_at_sam() -> None:
+    svg = against_k(CELLS)
+    assert "Top-1 accuracy, %, LookSAM-k: 50 at k = 1, 37.5 at k = 5." in svg
+    assert "Top-1 accuracy, %, SAM-k: 50 at k = 1, 25 at k = 5." in svg
+
+
+def test_time_is_relative_to_the_base_optimizer() -> None:
+    svg = against_k(CELLS)
+    assert "LookSAM-k: 2 at k = 1, 1.5 at k = 5." in svg
+    assert "SAM-k: 2 at k = 1, 1.25 at k = 5." in svg
+
+
+def test_no_k_means_the_base_optimizer_too() -> None:
+    assert "base optimizer: 75" in against_k([cell(None, None, "top1", 0.75), *CELLS[1:]])
+
+
+def test_both_series_are_drawn_and_named() -> None:
+    drawn = against_k(CELLS).split("</desc>")[1]
+    for name in ("LookSAM-k", "SAM-k", "base optimizer (k = 0)"):
+        assert f">{name}</text>" in drawn
+    assert "var(--look)" in drawn
+    assert "var(--sam)" in drawn
+
+
+def test_diverged_cells_are_left_out() -> None:
+    svg = against_k([*CELLS, cell(10, "g_v", "top1", None)])
+    assert svg == against_k(CELLS)
+
+
+def test_without_times_there_is_still_accuracy() -> None:
+    svg = against_k([one for one in CELLS if one.metric == "top1"])
+    assert "Time per epoch" not in svg.split("</desc>")[1]
+
+
+def test_nothing_measured_draws_nothing() -> None:
+    assert against_k([cell(5, "g_v", "top1", None)]) == ""
+
+
+def test_the_same_cells_give_the_same_bytes() -> None:
+    assert against_k(CELLS) == against_k(list(CELLS))
+
+
+def test_the_svg_can_stand_in_a_page() -> None:
+    svg = against_k(CELLS)
+    assert svg.startswith('<svg role="img"')
+    assert "http" not in svg
+    assert "<style" not in svg
+    # ids that only markers and clip paths use: equal ids of two plots are equal shapes
+    assert not re.search(r'<g [^>]*id="', svg)

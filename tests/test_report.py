@@ -1,0 +1,227 @@
+import csv
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import pytest
+from test_tables import evaluation, tabulated
+
+from looksam.errors import UserError
+from looksam.report import report
+
+TEMPLATES = Path(__file__).parent.parent / "reports" / "templates"
+RUNS = [evaluation("a", 0.970), evaluation("b", 0.972), evaluation("c", 0.974), evaluation("lost", None)]
+PRINTED = {"value": "96.5", "status": "printed", "note": ""}
+VOID = {"area", "base", "br", "col", "hr", "img", "input", "link", "meta"}
+
+
+class Page(HTMLParser):
+    """Tags that were opened and not closed in order, attributes, and text."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.tags: list[str] = []
+        self.attributes: list[tuple[str, str]] = []
+        self.feed(html)
+
+    def handle_starttag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        self.attributes += [(name, value or "") for name, value in attributes]
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+
+def reported(folder: Path, cells: list[dict[str, Any]], **request: Any) -> Path:
+    """The folder of the report of one table."""
+    runs = RUNS if any(cell.get("runs") for cell in cells) else []
+    table = tabulated(folder, cells, runs, **request)
+    report([table], TEMPLATES, folder / "reports" / "all_tables.html", folder / "reports" / "tables")
+    return folder / "reports"
+
+
+def page(folder: Path, cells: list[dict[str, Any]], **request: Any) -> str:
+    return (reported(folder, cells, **request) / "all_tables.html").read_text(encoding="utf-8")
+
+
+def body(html: str) -> str:
+    """What the table's cells say, spaces made one."""
+    found = re.search(r"<tbody>(.*?)</tbody>", html, flags=re.DOTALL)
+    assert found
+    return " ".join(re.sub(r"<[^>]*>", " ", found[1]).split())
+
+
+def test_a_cell_shows_mean_deviation_and_seeds(tmp_path: Path) -> None:
+    assert body(page(tmp_path, [{"runs": ["a", "b", "c"]}])) == "ResNet-18 97.2 ± 0.2 n=3"
+
+
+def test_partial_divergence_is_counted(tmp_path: Path) -> None:
+    assert "1 of 3 diverged" in body(page(tmp_path, [{"runs": ["a", "b", "lost"]}]))
+
+
+def test_a_diverged_cell_says_so(tmp_path: Path) -> None:
+    assert body(page(tmp_path, [{"runs": ["lost"]}])) == "ResNet-18 diverged 1 of 1"
+
+
+def test_an_absent_cell_says_why(tmp_path: Path) -> None:
+    html = page(tmp_path, [{"absent": "no SAM at 65536"}])
+    assert body(html) == "ResNet-18 — a"
+    assert '<li id="table7-a"><sup>a</sup> no SAM at 65536</li>' in html
+
+
+@pytest.mark.parametrize(
+    ("seconds", "shown"), [(0.9, "0.00025 h"), (3.6, "0.0010 h"), (5400.0, "1.50 h"), (36e5, "1000 h")]
+)
+def test_small_times_do_not_become_zero(tmp_path: Path, seconds: float, shown: str) -> None:
+    table = tabulated(
+        tmp_path, [{"metric": "training_hours", "runs": ["a"]}], [evaluation("a", 0.5, seconds)]
+    )
+    report([table], TEMPLATES, tmp_path / "page.html", tmp_path)
+    assert shown in body((tmp_path / "page.html").read_text(encoding="utf-8"))
+
+
+def test_the_paper_stands_beside_ours_without_difference_for_stand_ins(tmp_path: Path) -> None:
+    shown = body(page(tmp_path, [{"runs": ["a", "b", "c"], "published": PRINTED}]))
+    assert shown.endswith("paper 96.5")
+
+
+@pytest.mark.parametrize(
+    ("paper", "difference"), [("96.5", "+0.7 pp"), ("97.5", "−0.3 pp"), ("97.2", "0.0 pp")]
+)
+def test_a_difference_is_shown_at_the_scale_of_the_paper(tmp_path: Path, paper: str, difference: str) -> None:
+    cells = [{"runs": ["a", "b", "c"], "published": {**PRINTED, "value": paper}}]
+    assert body(page(tmp_path, cells, scale="paper")).endswith(f"paper {paper} {difference}")
+
+
+def test_an_unrecovered_value_shows_no_number(tmp_path: Path) -> None:
+    published = {"value": "88.8", "status": "unrecovered", "note": "cell lost"}
+    html = page(tmp_path, [{"runs": ["a", "b", "c"], "published": published}], scale="paper")
+    assert body(html).endswith("paper lost")
+    assert "88.8" not in html
+
+
+def test_a_repaired_value_is_marked_and_its_note_told(tmp_path: Path) -> None:
+    published = {"value": "96.8", "status": "repaired", "note": "decimal point lost"}
+    html = page(tmp_path, [{"runs": ["a"], "published": published}])
+    assert body(html).endswith("paper 96.8 †")
+    assert "<p>The paper's value, repaired: decimal point lost</p>" in html
+
+
+def test_a_fact_is_headed_by_its_name_in_words(tmp_path: Path) -> None:
+    html = page(tmp_path, [{"metric": "peak_lr", "fact": "3e-3"}], columns=["peak_lr"], metrics=["peak_lr"])
+    assert '<th scope="col">peak lr</th>' in html
+
+
+def test_a_fact_that_differs_shows_both(tmp_path: Path) -> None:
+    published = {"value": "200", "status": "conflict", "note": "the text says 300"}
+    html = page(tmp_path, [{"metric": "epochs", "fact": "300", "published": published}])
+    assert body(html) == "ResNet-18 300 paper 200 ¶"
+
+
+def test_a_fact_that_the_paper_prints_too_is_said_once(tmp_path: Path) -> None:
+    cells = [{"metric": "epochs", "fact": "300", "published": {**PRINTED, "value": "300"}}]
+    assert body(page(tmp_path, cells)) == "ResNet-18 300"
+
+
+def test_a_reduced_scale_warns_on_top_and_at_the_table(tmp_path: Path) -> None:
+    html = page(tmp_path, [{"absent": "x"}])
+    assert '<p class="scale warning"><strong>Scale: mini</strong>' in html
+    assert "these are not ImageNet numbers" in html
+    assert '<em class="warning">scale mini</em>' in html
+
+
+def test_the_scale_of_the_paper_does_not_warn(tmp_path: Path) -> None:
+    assert 'class="scale warning"' not in page(tmp_path, [{"absent": "x"}], scale="paper")
+
+
+def test_each_run_is_linked(tmp_path: Path) -> None:
+    assert '<a href="../results/runs/a/run.json">a</a>' in page(tmp_path, [{"runs": ["a"]}])
+
+
+def test_markup_in_a_name_is_text(tmp_path: Path) -> None:
+    name = "<script>alert(1)</script>"
+    html = page(tmp_path, [{"absent": name}], rows=[name], columns=[name], title=name, caption=name)
+    assert html.count("&lt;script&gt;alert(1)&lt;/script&gt;") >= 5
+    assert "<script" not in html
+
+
+def test_the_page_asks_nothing_of_the_network(tmp_path: Path) -> None:
+    html = page(tmp_path, [{"runs": ["a"], "k": 5, "descent": "g_v"}], plot="against-k")
+    found = Page(html)
+    links = [value for name, value in found.attributes if name in ("src", "href", "xlink:href", "action")]
+    assert all(link.startswith(("#", "../results/")) for link in links)
+    assert not {"script", "link", "img", "iframe"} & set(found.tags)
+    assert not re.search(r"https?:|@import|url\((?!#)", html)
+    assert "default-src 'none'" in html
+
+
+def test_the_page_is_well_formed_and_its_ids_are_unique(tmp_path: Path) -> None:
+    found = Page(page(tmp_path, [{"runs": ["a"], "k": 5, "descent": "g_v"}], plot="against-k"))
+    assert found.open == []
+    ids = [value for name, value in found.attributes if name == "id"]
+    assert len(ids) == len(set(ids))
+
+
+def test_a_plot_stands_under_its_table(tmp_path: Path) -> None:
+    cells = [{"runs": ["a"], "k": 5, "descent": "g_v"}, {"runs": ["b"], "k": 5, "descent": "g_s"}]
+    html = page(tmp_path, cells, plot="against-k", table="figure4")
+    assert "<span>Figure 4:</span>" in html
+    assert html.index("</table>") < html.index("<svg")
+
+
+def test_an_unknown_plot_names_the_known_ones(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="unknown plot 'pie'; known: against-k"):
+        page(tmp_path, [{"absent": "x"}], plot="pie")
+
+
+def test_the_same_tables_give_the_same_bytes(tmp_path: Path) -> None:
+    cells = [{"runs": ["a", "b"], "k": 5, "descent": "g_v", "published": PRINTED}]
+    first, second = tmp_path / "first", tmp_path / "second"
+    for folder in (first, second):
+        folder.mkdir()
+        reported(folder, cells, plot="against-k")
+    files = [path.relative_to(first) for path in sorted(first.rglob("*")) if path.is_file()]
+    assert [path.suffix for path in files if path.parent.name == "tables"] == [".csv", ".md", ".tex"]
+    assert all((first / path).read_bytes() == (second / path).read_bytes() for path in files)
+
+
+def test_the_csv_is_tidy_and_unrounded(tmp_path: Path) -> None:
+    folder = reported(tmp_path, [{"runs": ["a", "c"], "published": PRINTED}])
+    (row,) = csv.DictReader((folder / "tables" / "table7.csv").read_text(encoding="utf-8").splitlines())
+    assert (row["scale"], row["value"], row["runs"], row["published"]) == ("mini", "0.972", "a c", "96.5")
+
+
+def test_markdown_rows_have_as_many_columns_as_the_table(tmp_path: Path) -> None:
+    cells = [{"runs": ["a"]}, {"column": 1, "absent": "x | y"}]
+    folder = reported(tmp_path, cells, columns=["a|b", "c"])
+    lines = (folder / "tables" / "table7.md").read_text(encoding="utf-8").splitlines()
+    rows = [line for line in lines if line.startswith("|")]
+    assert [len(re.findall(r"(?<!\\)\|", row)) for row in rows] == [4, 4, 4]
+
+
+def test_latex_specials_are_escaped(tmp_path: Path) -> None:
+    folder = reported(tmp_path, [{"runs": ["a", "b"]}], rows=["a_b & 50%"])
+    tex = (folder / "tables" / "table7.tex").read_text(encoding="utf-8")
+    assert r"a\_b \& 50\%" in tex
+    assert r"97.1 $\pm$ 0.1 (n=2)" in tex
+    assert r"\toprule" in tex
+
+
+def test_every_export_says_the_scale(tmp_path: Path) -> None:
+    folder = reported(tmp_path, [{"absent": "x"}]) / "tables"
+    assert all("mini" in path.read_text(encoding="utf-8") for path in folder.iterdir())
+
+
+def test_a_table_says_what_its_rows_and_columns_are(tmp_path: Path) -> None:
+    html = page(tmp_path, [{"absent": "x"}])
+    assert "<caption>Table 7: Accuracy on CIFAR-10</caption>" in html
+    assert '<th scope="colgroup" colspan="1">method</th>' in html
+    assert '<th scope="col">model</th>' in html
+    assert '<th scope="row">ResNet-18</th>' in html

@@ -1,0 +1,193 @@
+"""SharpnessAware at its borders: a restart, an overflow, a thawed layer, and what is refused."""
+
+import copy
+
+import pytest
+import torch
+from nets import BASES, Closure, batches, built, mlp
+from reference import flat
+from torch import nn
+
+from looksam import Method, SharpnessAware
+
+LOOKSAM = Method(k=4, ascent="layerwise", descent="g_v", rho=0.1, alpha=0.6)
+
+
+def after(steps: int, method: Method = LOOKSAM) -> SharpnessAware:
+    model = built(mlp)
+    sharpness = SharpnessAware(model, method)
+    for batch in batches(steps):
+        sharpness.backward(Closure(model, batch))
+    return sharpness
+
+
+@pytest.mark.parametrize("stop", [1, 2, 4, 6])
+def test_resuming_mid_period_changes_nothing(stop, tmp_path):
+    def start() -> tuple[nn.Module, torch.optim.Optimizer, SharpnessAware]:
+        model = built(mlp)
+        return model, BASES["adamw"](list(model.parameters())), SharpnessAware(model, LOOKSAM)
+
+    def go(model: nn.Module, optimizer: torch.optim.Optimizer, sharpness: SharpnessAware, data: list) -> None:
+        for batch in data:
+            sharpness.backward(Closure(model, batch))
+            optimizer.step()
+
+    data, path = batches(10), tmp_path / "checkpoint.pt"
+    uninterrupted, first, second = start(), start(), start()
+    go(*uninterrupted, data)
+    go(*first, data[:stop])
+    torch.save([part.state_dict() for part in first], path)
+    for part, state in zip(second, torch.load(path, weights_only=True), strict=True):
+        part.load_state_dict(state)
+    go(*second, data[stop:])
+    assert torch.equal(flat(second[0]), flat(uninterrupted[0]))
+
+
+def test_a_state_that_was_taken_does_not_change_with_the_training():
+    sharpness = after(1)
+    state = sharpness.state_dict()
+    taken = copy.deepcopy(state)
+    for batch in batches(4):
+        sharpness.backward(Closure(sharpness.model, batch))
+    assert state["step"] == taken["step"] == 1
+    assert all(torch.equal(state["memory"][name], taken["memory"][name]) for name in taken["memory"])
+
+
+def test_a_state_that_was_loaded_belongs_to_the_caller_still():
+    sharpness, state = after(0), after(1).state_dict()
+    sharpness.load_state_dict(state)
+    for x in state["memory"].values():
+        x.zero_()
+    assert all(x.any() for x in sharpness.memory.values())
+
+
+def test_a_state_without_memory_loads_into_any_method():
+    sharpness = after(0)
+    sharpness.load_state_dict(after(2, Method()).state_dict())
+    assert sharpness.step == 2
+    assert sharpness.memory == {}
+
+
+def test_a_state_of_another_models_names_is_refused_by_name():
+    state = after(1).state_dict()
+    state["memory"]["head.weight"] = state["memory"].pop("3.weight")
+    with pytest.raises(
+        ValueError, match=r"3\.weight is absent, not \(3, 8\); head\.weight is \(3, 8\), not there"
+    ):
+        after(0).load_state_dict(state)
+
+
+def test_a_state_of_other_shapes_is_refused_by_name():
+    state = after(1).state_dict()
+    state["memory"]["3.bias"] = torch.zeros(5)
+    with pytest.raises(ValueError, match=r"3\.bias is \(5,\), not \(3,\)"):
+        after(0).load_state_dict(state)
+
+
+@pytest.mark.parametrize("method", [Method(), Method(k=4)])
+def test_a_g_v_is_refused_by_a_method_that_uses_none(method):
+    with pytest.raises(ValueError, match="holds a g_v and Method"):
+        after(0, method).load_state_dict(after(1).state_dict())
+
+
+def test_a_zero_gradient_stays_zero_without_nan():
+    model = built()
+    sharpness = SharpnessAware(model, LOOKSAM)
+
+    def closure() -> None:
+        model.zero_grad()
+        sum(p.sum() * 0 for p in model.parameters()).backward()
+
+    for _ in range(2):
+        sharpness.backward(closure)
+        assert all((p.grad == 0).all() for p in model.parameters())
+
+
+def test_an_overflow_is_handed_over_and_not_remembered():
+    model, data = built(), batches(5)
+    sharpness = SharpnessAware(model, LOOKSAM)
+    for batch in data[:4]:
+        sharpness.backward(Closure(model, batch))
+    before, weights = sharpness.memory, flat(model)
+    sharpness.backward(Closure(model, (data[4][0] * torch.inf, data[4][1])))
+    assert not all(p.grad.isfinite().all() for p in model.parameters())
+    assert all(torch.equal(sharpness.memory[name], before[name]) for name in before)
+    assert torch.equal(flat(model), weights)
+
+
+def test_after_an_overflow_at_the_first_refresh_the_steps_between_are_plain():
+    model, ((images, labels),) = built(), batches(1)
+    sharpness = SharpnessAware(model, LOOKSAM)
+    sharpness.backward(Closure(model, (images * torch.inf, labels)))
+    Closure(model, (images, labels))()
+    g = [p.grad.clone() for p in model.parameters()]
+    sharpness.backward(Closure(model, (images, labels)))
+    assert all(torch.equal(p.grad, x) for p, x in zip(model.parameters(), g, strict=True))
+
+
+def test_frozen_parameters_are_neither_moved_nor_remembered():
+    model, (batch,) = built(), batches(1)
+    model[1].requires_grad_(False)
+    seen = []
+    model.register_forward_pre_hook(lambda *_: seen.append(model[1].weight.clone()))
+    sharpness = SharpnessAware(model, LOOKSAM)
+    sharpness.backward(Closure(model, batch))
+    assert torch.equal(seen[0], seen[1])
+    assert list(sharpness.memory) == ["3.weight", "3.bias"]
+
+
+def test_a_layer_thawed_between_refreshes_makes_the_next_steps_plain():
+    model, (batch,) = built(), batches(1)
+    model[1].requires_grad_(False)
+    sharpness = SharpnessAware(model, LOOKSAM)
+    sharpness.backward(Closure(model, batch))
+    model[1].requires_grad_(True)
+    Closure(model, batch)()
+    g = [p.grad.clone() for p in model.parameters()]
+    sharpness.backward(Closure(model, batch))
+    assert all(torch.equal(p.grad, x) for p, x in zip(model.parameters(), g, strict=True))
+
+
+@pytest.mark.parametrize("k", [-1, 2.0, True, "5", None])
+def test_k_must_be_an_integer_from_0(k):
+    with pytest.raises(ValueError, match="k must be an integer >= 0"):
+        Method(k=k)
+
+
+@pytest.mark.parametrize("value", [-0.1, float("nan"), float("inf"), "0.1", True, None])
+@pytest.mark.parametrize("field", ["rho", "alpha"])
+def test_rho_and_alpha_must_be_finite_numbers_from_0(field, value):
+    with pytest.raises(ValueError, match=f"{field} must be a finite number >= 0, got"):
+        Method(k=1, **{field: value})
+
+
+@pytest.mark.parametrize(("field", "known"), [("ascent", "global, layerwise"), ("descent", "g_s, g_v")])
+def test_an_unknown_ascent_or_descent_names_the_known_ones(field, known):
+    with pytest.raises(ValueError, match=f"unknown {field} 'sideways'; known: {known}"):
+        Method(k=1, **{field: "sideways"})
+
+
+def test_a_parameter_without_gradient_is_named_with_the_remedy():
+    model = built(lambda: nn.Sequential(*mlp()))
+    model.register_parameter("unused", nn.Parameter(torch.zeros(3)))
+    with pytest.raises(ValueError, match=r"no gradient for unused; freeze .*requires_grad_\(False\)"):
+        SharpnessAware(model, LOOKSAM).backward(Closure(model, batches(1)[0]))
+
+
+def test_a_model_without_trainable_parameters_is_refused():
+    model = built(mlp).requires_grad_(False)
+    with pytest.raises(ValueError, match="no trainable parameter"):
+        SharpnessAware(model, LOOKSAM).backward(lambda: None)
+
+
+def test_a_sparse_gradient_is_refused_by_name():
+    model = nn.Embedding(10, 3, sparse=True)
+    with pytest.raises(ValueError, match="sparse or complex gradient for weight"):
+        SharpnessAware(model, LOOKSAM).backward(lambda: model(torch.tensor([1])).sum().backward())
+
+
+def test_a_complex_gradient_is_refused_by_name():
+    model = nn.Linear(2, 2, bias=False, dtype=torch.complex64)
+    ones = torch.ones(1, 2, dtype=torch.complex64)
+    with pytest.raises(ValueError, match="sparse or complex gradient for weight"):
+        SharpnessAware(model, LOOKSAM).backward(lambda: model(ones).abs().sum().backward())

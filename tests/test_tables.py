@@ -1,0 +1,174 @@
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from looksam.errors import UserError
+from looksam.tables import COLUMNS, read, tabulate
+
+CELL = {
+    "row": 0,
+    "column": 0,
+    "metric": "top1",
+    "runs": [],
+    "k": None,
+    "descent": None,
+    "fact": None,
+    "model": None,
+    "absent": None,
+    "published": None,
+}
+REQUEST = {
+    "table": "table7",
+    "title": "Accuracy on CIFAR-10",
+    "caption": "Digits stand in.",
+    "scale": "mini",
+    "scale_title": "stand-ins; these are not ImageNet numbers",
+    "row_header": "model",
+    "column_header": "method",
+    "rows": ["ResNet-18"],
+    "columns": ["SAM"],
+    "metrics": ["top1"],
+    "plot": None,
+    "code": "0",
+}
+
+
+def evaluation(run: str, top1: float | None, seconds: float = 36.0) -> dict[str, Any]:
+    return {
+        "run": run,
+        "top1": top1,
+        "top5": top1,
+        "loss": None,
+        "images": 100,
+        "diverged_at_step": 7 if top1 is None else None,
+        "seconds": seconds,
+        "seconds_per_epoch": 0.5,
+        "images_per_second": 1.0,
+        "gradients_per_step": 1.2,
+    }
+
+
+def tabulated(
+    folder: Path, cells: list[dict[str, Any]], evaluations: list[dict[str, Any]], **request: Any
+) -> Path:
+    """The parquet table of a request of these cells, each given by what differs from `CELL`."""
+    asked = {**REQUEST, **request, "cells": [{**CELL, **cell} for cell in cells]}
+    name = asked["table"]
+    (folder / f"{name}.json").write_text(json.dumps(asked), encoding="utf-8")
+    evaluated = folder / f"{name}.evaluations.parquet" if evaluations else None
+    if evaluated:
+        pq.write_table(pa.Table.from_pylist(evaluations), evaluated)
+    tabulate(folder / f"{name}.json", evaluated, folder / f"{name}.parquet")
+    return folder / f"{name}.parquet"
+
+
+def test_a_cell_is_the_mean_and_the_sample_deviation_of_its_runs(tmp_path: Path) -> None:
+    runs = [evaluation("a", 0.25), evaluation("b", 0.5), evaluation("c", 0.75), evaluation("other", 0.0)]
+    (cell,) = read(tabulated(tmp_path, [{"runs": ["a", "b", "c"]}], runs)).cells
+    assert (cell.value, cell.sd, cell.n, cell.diverged, cell.status) == (0.5, 0.25, 3, 0, "done")
+
+
+def test_one_run_has_no_deviation(tmp_path: Path) -> None:
+    (cell,) = read(tabulated(tmp_path, [{"runs": ["a"]}], [evaluation("a", 0.25)])).cells
+    assert (cell.value, cell.sd, cell.n) == (0.25, None, 1)
+
+
+def test_diverged_runs_are_counted_and_left_out_of_the_mean(tmp_path: Path) -> None:
+    runs = [evaluation("a", 0.25), evaluation("b", None), evaluation("c", 0.75)]
+    (cell,) = read(tabulated(tmp_path, [{"runs": ["a", "b", "c"]}], runs)).cells
+    assert (cell.value, cell.n, cell.diverged, cell.status) == (0.5, 2, 1, "done")
+
+
+def test_a_cell_all_of_whose_runs_diverged_is_diverged(tmp_path: Path) -> None:
+    runs = [evaluation("a", None), evaluation("b", None)]
+    (cell,) = read(tabulated(tmp_path, [{"runs": ["a", "b"]}], runs)).cells
+    assert (cell.value, cell.n, cell.diverged, cell.status) == (None, 0, 2, "diverged")
+
+
+def test_training_hours_are_seconds_over_3600(tmp_path: Path) -> None:
+    cells = [{"metric": "training_hours", "runs": ["a"]}]
+    (cell,) = read(tabulated(tmp_path, cells, [evaluation("a", 0.5, seconds=9.0)])).cells
+    assert cell.value == 9.0 / 3600.0
+
+
+def test_a_cell_without_runs_keeps_its_reason(tmp_path: Path) -> None:
+    (cell,) = read(tabulated(tmp_path, [{"absent": "not in the paper"}], [])).cells
+    assert (cell.status, cell.absent, cell.value) == ("absent", "not in the paper", None)
+
+
+def test_a_fact_is_its_text(tmp_path: Path) -> None:
+    published = {"value": "200", "status": "conflict", "note": "the text says 300"}
+    cells = [{"metric": "epochs", "fact": "300", "published": published}]
+    (cell,) = read(tabulated(tmp_path, cells, [])).cells
+    assert (cell.text, cell.status, cell.published, cell.published_status) == (
+        "300",
+        "done",
+        "200",
+        "conflict",
+    )
+
+
+def test_facts_of_a_model_are_read_off_the_network(tmp_path: Path) -> None:
+    model = {"name": "tiny", "architecture": "vit", "patch_size": 32, "dim": 12, "depth": 2, "heads": 3}
+    cells = [{"metric": name, "model": model} for name in ("layers", "sequence_length")]
+    layers, length = read(tabulated(tmp_path, cells, [])).cells
+    assert (layers.text, length.text) == ("2", "49")
+
+
+def test_a_run_without_evaluation_is_named(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"table7, ResNet-18 x SAM: no evaluation of b, c"):
+        tabulated(tmp_path, [{"runs": ["a", "b", "c"]}], [evaluation("a", 0.5)])
+
+
+def test_an_unknown_metric_names_the_known_ones(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"unknown metric 'top2'.*top1, seconds_per_epoch, training_hours"):
+        tabulated(tmp_path, [{"runs": ["a"], "metric": "top2"}], [evaluation("a", 0.5)])
+
+
+def test_an_unknown_status_names_the_known_ones(tmp_path: Path) -> None:
+    published = {"value": "1", "status": "guessed", "note": ""}
+    with pytest.raises(UserError, match=r"unknown status 'guessed'; known: printed, repaired"):
+        tabulated(tmp_path, [{"absent": "x", "published": published}], [])
+
+
+def test_a_cell_with_nothing_to_show_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="needs runs, a fact, a model, or the reason"):
+        tabulated(tmp_path, [{}], [])
+
+
+def test_the_stored_table_has_the_declared_schema_and_says_what_it_is(tmp_path: Path) -> None:
+    schema = pq.read_schema(tabulated(tmp_path, [{"absent": "x", "k": 5}], []))
+    assert {field.name: field.type for field in schema} == COLUMNS
+    about = {key.decode(): value.decode() for key, value in schema.metadata.items()}
+    assert {key: about[key] for key in ("table", "scale", "scale_title", "metrics", "plot")} == {
+        "table": "table7",
+        "scale": "mini",
+        "scale_title": "stand-ins; these are not ImageNet numbers",
+        "metrics": '["top1"]',
+        "plot": "",
+    }
+
+
+def test_a_failed_tabulation_leaves_the_old_table(tmp_path: Path) -> None:
+    table = tabulated(tmp_path, [{"absent": "x"}], [])
+    before = table.read_bytes()
+    with pytest.raises(UserError):
+        tabulated(tmp_path, [{"runs": ["a"]}], [])
+    assert table.read_bytes() == before
+
+
+def test_a_parquet_file_that_is_no_table_is_refused(tmp_path: Path) -> None:
+    pq.write_table(pa.table({"a": [1]}), tmp_path / "a.parquet")
+    with pytest.raises(UserError, match="metadata lacks table, scale, metrics"):
+        read(tmp_path / "a.parquet")
+
+
+def test_tabulating_and_reporting_import_no_torch() -> None:
+    code = "import sys, looksam.tables, looksam.report; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

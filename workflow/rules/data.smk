@@ -1,0 +1,24 @@
+# Comes in: results/shards/<dataset>/source.json, and data/<name> for what must be fetched. Goes out: WebDataset tars and their index.
+
+
+rule shard:
+    input:
+        request="results/shards/{dataset}/source.json",
+    output:
+        # written last, so that it stands for the tars beside it, whose number only the data tells
+        index="results/shards/{dataset}/index.parquet",
+        info="results/shards/{dataset}/_info.json",
+    log:
+        "results/logs/shard/{dataset}.log",
+    benchmark:
+        "results/benchmarks/shard/{dataset}.tsv"
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=720,
+    shell:
+        r"""
+        exec &> >(tee {log:q})
+
+        looksam shard {input.request:q}
+        """

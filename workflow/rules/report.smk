@@ -1,0 +1,56 @@
+# Comes in: requests and evaluations of tables, templates. Goes out: results/tables/<table>.parquet and everything in reports/.
+
+
+rule tabulate:
+    input:
+        request="results/tables/{table}.json",
+        evaluations=evaluations_of,
+    output:
+        table="results/tables/{table}.parquet",
+    log:
+        "results/logs/tabulate/{table}.log",
+    benchmark:
+        "results/benchmarks/tabulate/{table}.tsv"
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime=30,
+    shell:
+        r"""
+        exec &> >(tee {log:q})
+
+        looksam tabulate {input.request:q} \
+            --evaluations {input.evaluations:q} \
+            --table {output.table:q}
+        """
+
+
+rule report:
+    input:
+        request="results/report.json",
+        tables=expand("results/tables/{table}.parquet", table=STUDY.tables),
+        page="reports/templates/all_tables.html.j2",
+        style="reports/templates/style.css",
+        markdown="reports/templates/table.md.j2",
+        latex="reports/templates/table.tex.j2",
+    output:
+        page="reports/all_tables.html",
+        exports=expand("reports/tables/{table}.{suffix}", table=STUDY.tables, suffix=["csv", "md", "tex"]),
+    log:
+        "results/logs/report.log",
+    benchmark:
+        "results/benchmarks/report.tsv"
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime=30,
+    shell:
+        r"""
+        exec &> >(tee {log:q})
+
+        looksam report {input.request:q} \
+            --tables {input.tables:q} \
+            --templates reports/templates \
+            --html {output.page:q} \
+            --exports reports/tables
+        """

@@ -1,0 +1,51 @@
+# Comes in: results/runs/<run>/run.json and shards. Goes out: weights, history, timing; results/evaluations/<table>.parquet.
+
+
+rule train:
+    input:
+        request="results/runs/{run}/run.json",
+        index=index_of,
+    output:
+        model="results/runs/{run}/model.safetensors",
+        history="results/runs/{run}/history.parquet",
+        timing="results/runs/{run}/timing.json",
+    log:
+        "results/logs/train/{run}.log",
+    benchmark:
+        "results/benchmarks/train/{run}.tsv"
+    threads: threads_of
+    resources:
+        mem_mb=2000,
+        runtime=1440,
+    shell:
+        r"""
+        exec &> >(tee {log:q})
+
+        looksam train {input.request:q}
+        """
+
+
+# one process for all runs of a table: to start one costs as much as a small training
+rule evaluate:
+    input:
+        request="results/evaluations/{table}.json",
+        models=models_of,
+        indexes=indexes_of,
+    output:
+        evaluations="results/evaluations/{table}.parquet",
+    log:
+        "results/logs/evaluate/{table}.log",
+    benchmark:
+        "results/benchmarks/evaluate/{table}.tsv"
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=120,
+    shell:
+        r"""
+        exec &> >(tee {log:q})
+
+        looksam evaluate {input.request:q} \
+            --runs results/runs \
+            --evaluations {output.evaluations:q}
+        """
