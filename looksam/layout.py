@@ -30,8 +30,9 @@ class Layout:
             "table": table.name,
             "title": spec["title"],
             "caption": self.caption(table),
-            "scale": self.resolver.scale_name,
-            "scale_title": self.resolver.scale["title"],
+            # a table of facts shows the paper's networks or settings, whatever scale runs
+            "scale": "" if facts else self.resolver.scale_name,
+            "scale_title": "" if facts else self.resolver.scale["title"],
             "row_header": header(spec["rows"]),
             "column_header": "" if facts else header(spec["columns"]),
             "rows": [point.label for point in table.rows],
@@ -90,7 +91,7 @@ class Layout:
         if table.runs:
             stand_ins = self.stand_ins(table)
             said += [f"Stand-ins: {'; '.join(stand_ins)}."] if stand_ins else []
-            left_out = [self.name(value) for values in table.left_out.values() for value in values]
+            left_out = [self.named(key, value) for key, values in table.left_out.items() for value in values]
             said += [f"Left out: {', '.join(left_out)}."] if left_out else []
             epochs = sorted({run.settings["epochs"] for run in table.runs.values()})
             said.append(f"{listed(epochs)} epochs, {table.seeds} seed{'s' if table.seeds > 1 else ''}.")
@@ -103,18 +104,19 @@ class Layout:
             for run in cell.runs[:1]:
                 paper = self.paper.settings(cell.coordinates, table.name)
                 for key, (theirs, ours) in differences(paper, run.settings).items():
-                    unit = "" if key in ("model", "dataset") else f"{key.replace('_', ' ')} "
-                    pairs[f"{unit}{self.name(theirs)} → {ours}"] = None
+                    pairs[f"{self.named(key, theirs)} → {ours}"] = None
         return list(pairs)
 
-    def name(self, value: Any) -> str:
-        """The paper's name of a value."""
-        labelled = self.config.models.get(value) or self.config.methods.get(value) or {}
-        return str(labelled.get("label", value))
+    def named(self, key: str, value: Any) -> str:
+        """A setting of the paper's in words: models, methods and data sets by name, others with their key."""
+        if key in ("model", "method", "dataset"):
+            labelled = self.config.models.get(value) or self.config.methods.get(value) or {}
+            return str(labelled.get("label", value))
+        return f"{key.replace('_', ' ')} {value}"
 
 
 def differences(paper: Row, ours: Row) -> dict[str, tuple[Any, Any]]:
-    """By setting, the paper's value and ours, of those that a reader of a table must know where they differ."""
+    """By setting, the paper's value and ours, where they differ and a reader of the table must know."""
     pairs = {
         "model": (paper["model"]["name"], ours["model"]["name"]),
         "dataset": (paper["dataset"]["name"], ours["dataset"]["name"]),

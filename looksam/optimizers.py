@@ -27,12 +27,12 @@ def decay_groups(parameters: Iterable[nn.Parameter], weight_decay: float) -> Gro
 
 def adamw(groups: Groups, lr: float) -> Optimizer:
     """torch's AdamW with its default betas (0.9, 0.999)."""
-    return AdamW(groups, lr=lr)
+    return AdamW(groups, lr=lr, fused=has_fused(groups))
 
 
 def sgd(groups: Groups, lr: float) -> Optimizer:
     """torch's SGD with Nesterov momentum 0.9."""
-    return SGD(groups, lr=lr, momentum=0.9, nesterov=True)
+    return SGD(groups, lr=lr, momentum=0.9, nesterov=True, fused=has_fused(groups))
 
 
 def lamb(groups: Groups, lr: float) -> Optimizer:
@@ -41,6 +41,11 @@ def lamb(groups: Groups, lr: float) -> Optimizer:
 
     optimizer: Optimizer = Lamb(groups, lr=lr, max_grad_norm=None)
     return optimizer
+
+
+def has_fused(groups: Groups) -> bool:
+    """Whether torch has one kernel for a whole step on this device: many small tensors gain most."""
+    return all(p.device.type in ("cpu", "cuda") for group in groups for p in group["params"])
 
 
 OPTIMIZERS: dict[str, Callable[[Groups, float], Optimizer]] = {"adamw": adamw, "sgd": sgd, "lamb": lamb}

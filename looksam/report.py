@@ -56,8 +56,9 @@ class Words:
 def report(tables: Sequence[Path], templates: Path, html: Path, exports: Path) -> None:
     """Write the page `html` and `exports`/<table>.{csv,md,tex} of these tables, in the order given."""
     pages = [page(read(table)) for table in tables]
-    scales = {one["scale"]: one["scale_title"] for one in pages}
-    legend = {"scales": scales, "warn": set(scales) != {"paper"}, "statuses": STATUSES}
+    # a table of facts, which no run fills, is of no scale
+    scales = {one["scale"]: one["scale_title"] for one in pages if one["scale"]}
+    legend = {"scales": scales, "warn": bool(set(scales) - {"paper"}), "statuses": STATUSES}
     web = Environment(
         loader=FileSystemLoader(templates),
         undefined=StrictUndefined,
@@ -105,9 +106,7 @@ def page(table: Table) -> dict[str, Any]:
 def words(cell: Cell, comparable: bool, footnotes: Mapping[str, str]) -> Words:
     """What a reader is told of a cell."""
     status = STATUSES[cell.published_status or "not reported"]
-    # a setting that the paper prints too, without a doubt, is said once
-    same = cell.text is not None and cell.text == cell.published and not status.mark
-    paper = "" if same or not cell.published_status else status.instead or cell.published or ""
+    paper = (status.instead or cell.published or "") if cell.published_status else ""
     seeds = cell.n + cell.diverged
     return Words(
         status=cell.status,

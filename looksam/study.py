@@ -73,7 +73,7 @@ class Study:
             parts.append(
                 label.replace("{optimizer}", OPTIMIZER_LABELS.get(recipe.get("optimizer", ""), "base"))
             )
-        return " + ".join(parts)
+        return ", ".join(parts)
 
     def cell(self, table: str, spec: Row, place: Place, coordinates: Row, seeds: int) -> Cell:
         """The cell at its coordinates, with one run a seed."""

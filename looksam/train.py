@@ -165,11 +165,14 @@ def timing(
 ) -> dict[str, Any]:
     """What may differ between two equal runs: seconds, rates, the machine, its packages' versions."""
     images = len(data.labels) // settings["batch_size"] * settings["batch_size"]
-    typical = sorted(seconds)[len(seconds) // 2]
+    # the first epoch warms caches up; the mean of the others, because with k above the steps of an epoch some
+    # epochs have no ascent step
+    warm = seconds[1:] or seconds
+    seconds_per_epoch = sum(warm) / len(warm)
     return {
         "seconds": sum(seconds),
-        "seconds_per_epoch": typical,
-        "images_per_second": images / typical,
+        "seconds_per_epoch": seconds_per_epoch,
+        "images_per_second": images / seconds_per_epoch,
         "host": platform.node(),
         "device": device.type,
         "versions": {name: version(name) for name in ("looksam", "torch", "timm")},

@@ -125,9 +125,15 @@ def test_a_fact_that_differs_shows_both(tmp_path: Path) -> None:
     assert body(html) == "ResNet-18 300 paper 200 ¶"
 
 
-def test_a_fact_that_the_paper_prints_too_is_said_once(tmp_path: Path) -> None:
+def test_a_fact_that_the_paper_prints_too_stands_beside_it(tmp_path: Path) -> None:
     cells = [{"metric": "epochs", "fact": "300", "published": {**PRINTED, "value": "300"}}]
-    assert body(page(tmp_path, cells)) == "ResNet-18 300"
+    assert body(page(tmp_path, cells)) == "ResNet-18 300 paper 300"
+
+
+def test_a_table_of_facts_is_of_no_scale(tmp_path: Path) -> None:
+    html = page(tmp_path, [{"metric": "epochs", "fact": "300"}], scale="", scale_title="")
+    assert 'class="scale' not in html
+    assert "<em" not in html
 
 
 def test_a_reduced_scale_warns_on_top_and_at_the_table(tmp_path: Path) -> None:
