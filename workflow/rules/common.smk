@@ -1,6 +1,6 @@
 # The study that the config describes, and what the rules ask of it. Comes in: config. Goes out: results/**/*.json, the requests.
 
-from snakemake.exceptions import WorkflowError
+import sys
 
 from looksam.errors import UserError
 from looksam.failure import say_last
@@ -8,14 +8,14 @@ from looksam.study import Study
 
 
 def planned(config):
-    """The study; a mistake in the config is Snakemake's own error, without a traceback."""
+    """The study; a mistake in the config ends here in one line, where Snakemake would add a traceback."""
     try:
         study = Study(config)
         # jobs parse this file too, maybe after the config was edited: only the main process decides what is wanted
         if workflow.is_main_process:
             study.write_requests()
     except UserError as error:
-        raise WorkflowError(str(error)) from None
+        sys.exit(f"looksam: error: {error}")
     return study
 
 

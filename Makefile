@@ -1,0 +1,39 @@
+# make tables   set everything up and fill every table at the scale of config/config.yaml
+# make test     set everything up and run every test
+# make lint     style, types and the workflow's own checks
+# make bench    speed and memory as ratios, measured side by side
+
+PYTHON ?= python3
+export PATH := $(CURDIR)/.venv/bin:$(PATH)
+
+.PHONY: tables test lint bench
+
+tables: .venv/pipeline
+	snakemake --cores all reports/all_tables.html
+	@echo
+	@echo "The report: $(CURDIR)/reports/all_tables.html"
+
+test: .venv/dev
+	pytest
+
+lint: .venv/dev
+	ruff check looksam tests
+	ruff format --check looksam tests
+	mypy
+	snakefmt --check Snakefile workflow
+	tests/lint_workflow.sh
+
+bench: .venv/dev
+	python tests/benchmarks/step.py
+
+# an editable install, so that the commands run the code that the Snakefile takes fingerprints of
+.venv/pipeline: pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "looksam needs Python 3.11 or newer, and $(PYTHON) is $$($(PYTHON) --version); try make PYTHON=python3.12"; exit 1; }
+	test -x .venv/bin/python || $(PYTHON) -m venv .venv
+	.venv/bin/python -m pip install --quiet --editable '.[pipeline]'
+	touch $@
+
+.venv/dev: .venv/pipeline
+	.venv/bin/python -m pip install --quiet --editable '.[pipeline,dev]'
+	touch $@

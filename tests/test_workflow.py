@@ -1,0 +1,298 @@
+"""The workflow as a user meets it: run once at the smoke scale, then edited and planned again."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+
+REPOSITORY = Path(__file__).parent.parent
+SMOKE = "config/smoke.yaml"
+
+pytestmark = pytest.mark.workflow
+
+
+class Study:
+    """A checkout in a folder of its own, and Snakemake run in it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def snakemake(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        environment = os.environ | {
+            "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+            "PYTHONPATH": str(self.folder),
+        }
+        command = ["snakemake", *arguments]
+        return subprocess.run(command, cwd=self.folder, env=environment, capture_output=True, text=True)
+
+    def run(self, *arguments: str) -> str:
+        """What Snakemake said while it ran the study."""
+        done = self.snakemake("--cores", "2", *arguments, "--configfile", SMOKE)
+        assert done.returncode == 0, done.stderr
+        return done.stderr
+
+    def planned(self) -> list[tuple[str, str]]:
+        """The jobs that a dry run lists, as (rule, wildcards)."""
+        done = self.snakemake("--cores", "2", "-n", "--configfile", SMOKE)
+        assert done.returncode == 0, done.stderr + done.stdout
+        jobs = re.findall(
+            r"^(?:local)?rule (\w+):\n((?:    .*\n)+)", done.stdout + done.stderr, flags=re.MULTILINE
+        )
+        return sorted(
+            (rule, "".join(re.findall(r"wildcards: (.*)", text))) for rule, text in jobs if rule != "all"
+        )
+
+    def rules(self) -> dict[str, int]:
+        """How many jobs of each rule a dry run lists."""
+        return dict(Counter(rule for rule, _ in self.planned()))
+
+    def trained(self) -> list[str]:
+        """The methods whose runs a dry run would train."""
+        runs = [wildcards for rule, wildcards in self.planned() if rule == "train"]
+        return [run.split(".")[3] for run in runs]
+
+    def edit(self, path: str, old: str, new: str) -> None:
+        text = (self.folder / path).read_text()
+        assert old in text
+        (self.folder / path).write_text(text.replace(old, new))
+
+
+def checkout(folder: Path) -> Path:
+    """A copy of the files that git knows or does not ignore."""
+    listed = ["git", "ls-files", "--cached", "--others", "--exclude-standard", "-z"]
+    names = subprocess.run(listed, cwd=REPOSITORY, capture_output=True, text=True, check=True).stdout
+    for name in filter(None, names.split("\0")):
+        if (REPOSITORY / name).exists():
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(REPOSITORY / name, folder / name, follow_symlinks=False)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A checkout whose smoke study has run."""
+    folder = checkout(tmp_path_factory.mktemp("finished"))
+    Study(folder).run()
+    return folder
+
+
+@pytest.fixture(params=["with metadata", "metadata lost"])
+def study(request: pytest.FixtureRequest, finished: Path, tmp_path: Path) -> Iterator[Study]:
+    """The finished study, to be edited, with Snakemake's own records and without them."""
+    folder = tmp_path / "study"
+    shutil.copytree(finished, folder, symlinks=True)
+    if request.param == "metadata lost":
+        shutil.rmtree(folder / ".snakemake" / "metadata")
+    yield Study(folder)
+    shutil.rmtree(folder)
+
+
+@pytest.fixture
+def fresh(tmp_path: Path) -> Study:
+    """A checkout in which nothing has run."""
+    return Study(checkout(tmp_path / "fresh"))
+
+
+def test_the_chain_ends_in_the_report(finished: Path) -> None:
+    assert "Table 7" in (finished / "reports/all_tables.html").read_text()
+    assert {path.suffix for path in (finished / "reports/tables").glob("table7.*")} == {".csv", ".md", ".tex"}
+
+
+@pytest.mark.skipif(shutil.which("chromium") is None, reason="needs the browser chromium")
+def test_a_browser_shows_the_report_and_finds_nothing_to_refuse(finished: Path, tmp_path: Path) -> None:
+    quiet = [
+        "--no-first-run",
+        "--disable-background-networking",
+        "--disable-component-update",
+        "--disable-sync",
+    ]
+    command = [
+        "chromium",
+        "--headless",
+        "--no-sandbox",
+        "--disable-gpu",
+        *quiet,
+        f"--user-data-dir={tmp_path}",
+    ]
+    page = f"file://{finished}/reports/all_tables.html"
+    shown = subprocess.run(
+        [*command, "--enable-logging=stderr", "--dump-dom", page], capture_output=True, text=True, timeout=120
+    )
+    assert "LookSAM-5" in shown.stdout
+    assert "CONSOLE" not in shown.stderr
+
+
+def test_every_run_leaves_its_five_files(finished: Path) -> None:
+    wanted = {"run.json", "history.parquet", "metrics.json", "timing.json", "model.safetensors"}
+    runs = list((finished / "results/runs").iterdir())
+    assert runs
+    assert all(wanted <= {file.name for file in run.iterdir()} for run in runs)
+
+
+def test_every_cell_of_a_smoke_table_comes_from_its_runs(finished: Path) -> None:
+    cells = pq.read_table(finished / "results/tables/table7.parquet").to_pylist()
+    assert [cell["status"] for cell in cells] == ["done"] * len(cells)
+    assert all(
+        (finished / "results/runs" / run / "metrics.json").is_file() for cell in cells for run in cell["runs"]
+    )
+
+
+def test_a_finished_study_plans_nothing(study: Study) -> None:
+    assert study.planned() == []
+
+
+NEW_METHOD = (
+    "config/methods.yaml",
+    "vanilla: {k: 0",
+    "looksam-7: {k: 7, ascent: global, descent: g_v}\nvanilla: {k: 0",
+)
+NEW_CELL = ("config/tables/table7.yaml", "looksam-5, ", "looksam-5, looksam-7, ")
+
+
+def test_a_new_method_in_one_table_plans_its_trainings_and_what_follows(study: Study) -> None:
+    study.edit(*NEW_METHOD)
+    study.edit(*NEW_CELL)
+    assert study.rules() == {"train": 1, "evaluate": 1, "tabulate": 1, "report": 1}
+    assert study.trained() == ["looksam-7"]
+
+
+def test_a_new_method_that_no_table_names_plans_nothing(study: Study) -> None:
+    study.edit(*NEW_METHOD)
+    assert study.planned() == []
+
+
+def test_a_config_change_taken_back_finds_the_old_results(study: Study) -> None:
+    study.edit(*NEW_METHOD)
+    study.edit(*NEW_CELL)
+    study.planned()
+    path, old, new = NEW_CELL
+    study.edit(path, new, old)
+    assert study.planned() == []
+
+
+def test_a_changed_recipe_value_plans_the_runs_that_use_it(study: Study) -> None:
+    study.edit(
+        "config/recipes/cifar10-adamw.yaml",
+        "when: {descent: g_v}, set: {alpha: 0.7}",
+        "when: {descent: g_v}, set: {alpha: 0.6}",
+    )
+    assert study.rules() == {"train": 1, "evaluate": 1, "tabulate": 1, "report": 1}
+    assert study.trained() == ["looksam-5"]
+
+
+def test_a_changed_title_plans_its_table_and_the_report(study: Study) -> None:
+    study.edit("config/tables/table7.yaml", "title: ", "title: Again, ")
+    assert study.rules() == {"tabulate": 1, "report": 1}
+
+
+def test_a_changed_template_plans_the_report_alone(study: Study) -> None:
+    study.edit("reports/templates/style.css", ":root {", ":root { ")
+    assert study.rules() == {"report": 1}
+
+
+EQUATION = (
+    "looksam/ascent.py",
+    "return list(torch._foreach_mul(g, ratio(torch.full_like(length, rho), length)))",
+)
+
+
+def test_an_edited_equation_plans_the_sharpness_aware_runs_and_not_the_base(study: Study) -> None:
+    path, line = EQUATION
+    study.edit(path, line, line.replace("rho)", "2 * rho)"))
+    assert study.trained() == ["looksam-5", "sam-5"]
+
+
+def test_an_edit_of_another_methods_equation_plans_nothing(study: Study) -> None:
+    study.edit("looksam/ascent.py", "scales = ratio(rho * Lambda", "scales = ratio(2 * rho * Lambda")
+    assert study.planned() == []
+
+
+def test_an_equation_taken_back_plans_nothing(study: Study) -> None:
+    path, line = EQUATION
+    study.edit(path, line, line + "  # edited")
+    study.edit(path, line, line.replace("rho)", "2 * rho)"))
+    study.planned()
+    study.edit(path, line.replace("rho)", "2 * rho)"), line)
+    assert study.planned() == []
+
+
+def test_an_edited_comment_or_docstring_plans_nothing(study: Study) -> None:
+    study.edit(
+        "looksam/ascent.py", '"""Perturbation of SAM', '# looking ahead\n    """The perturbation of SAM'
+    )
+    study.edit("looksam/train.py", '"""Train the run of', '"""To train the run of')
+    assert study.planned() == []
+
+
+def test_an_edit_of_the_evaluation_plans_no_training(study: Study) -> None:
+    study.edit("looksam/evaluate.py", "topk(min(5, ", "topk(min(4, ")
+    assert study.rules() == {"evaluate": 1, "tabulate": 1, "report": 1}
+
+
+def test_a_new_training_replaces_nothing_and_keeps_the_others_metrics(study: Study) -> None:
+    kept = {path: path.stat().st_mtime_ns for path in (study.folder / "results/runs").glob("*/metrics.json")}
+    study.edit(*NEW_METHOD)
+    study.edit(*NEW_CELL)
+    study.run()
+    assert {path: path.stat().st_mtime_ns for path in kept} == kept
+    assert "LookSAM-5" in (study.folder / "reports/tables/table7.md").read_text()
+    assert study.planned() == []
+
+
+def test_a_diverged_run_is_shown_and_stops_nothing(study: Study) -> None:
+    study.edit("config/scales/smoke.yaml", "settings:\n", "settings:\n  peak_lr: 1.0e+30\n")
+    study.run()
+    assert "diverged" in (study.folder / "reports/tables/table7.md").read_text()
+
+
+def test_a_mistake_in_the_config_is_said_without_a_traceback(fresh: Study) -> None:
+    fresh.edit("config/tables/table7.yaml", "vanilla, ", "vanila, ")
+    done = fresh.snakemake("-n", "--configfile", SMOKE)
+    assert done.returncode == 1
+    wanted = "looksam: error: config/tables/table7.yaml: unknown method 'vanila'; known: vanilla, sam"
+    assert done.stderr.splitlines()[-1].startswith(wanted)
+    assert "File " not in done.stderr + done.stdout
+
+
+def test_missing_data_is_said_last_with_the_path_of_the_log(fresh: Study) -> None:
+    done = fresh.snakemake(
+        "--cores", "1", "--configfile", "config/paper.yaml", "--", "results/tables/table7.parquet"
+    )
+    *_, error, log = done.stderr.strip().splitlines()
+    assert done.returncode == 1
+    assert "data/cifar10 does not exist" in error
+    assert re.fullmatch(r"its log: results/logs/shard/cifar10\.[0-9a-f]{8}\.log", log)
+
+
+def test_a_truncated_shard_is_named_and_the_other_results_stay(study: Study) -> None:
+    shard = next((study.folder / "results/shards").glob("digits.*/train-000000.tar"))
+    os.truncate(shard, 20_000)
+    study.edit(*NEW_METHOD)
+    study.edit(*NEW_CELL)
+    done = study.snakemake("--cores", "1", "--configfile", SMOKE)
+    assert done.returncode == 1
+    assert "train-000000.tar" in done.stderr.strip().splitlines()[-2]
+    assert len(list((study.folder / "results/runs").glob("*/model.safetensors"))) == 3
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--profile", "slurm", "-n", "reports/all_tables.html"],
+        ["--profile", "tpu", "-n", "reports/all_tables.html"],
+        ["-n", "reports/all_tables.html", "--configfile", "config/paper.yaml"],
+    ],
+    ids=["slurm", "tpu", "paper"],
+)
+def test_the_papers_scale_is_planned_on_a_fresh_clone(fresh: Study, arguments: list[str]) -> None:
+    done = fresh.snakemake(*arguments)
+    assert done.returncode == 0, done.stderr
+    # 103 settings of Tables 1 to 8 and Figure 4, three seeds each
+    assert re.search(r"^train +309$", done.stdout + done.stderr, flags=re.MULTILINE)
