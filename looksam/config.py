@@ -97,7 +97,7 @@ def read_yaml(path: Path) -> Row:
         content = yaml.load(path.read_text(), UniqueKeys)
     except FileNotFoundError:
         raise UserError(f"{path}: no such file; the config needs it") from None
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise UserError(f"{path}: not YAML: {' '.join(str(error).split())}") from None
     if not isinstance(content, dict):
         raise UserError(f"{path}: a mapping of keys to values is wanted, got {content!r:.60}")

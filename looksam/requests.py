@@ -7,11 +7,13 @@ the result leaves beside it a copy of the request that it read (`run.made.json`)
 stamp. Going back to an earlier request brings its time stamp back too, and the result is found fresh.
 """
 
+import json
 import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from looksam.errors import UserError
 from looksam.files import replace_with
@@ -36,14 +38,21 @@ def write_request(path: Path, text: str) -> None:
 def consumed(path: Path) -> Iterator[None]:
     """Keep a copy of the request at `path`, as it is on entry, once the body has made the result from it."""
     if not path.is_file():
-        raise UserError(
-            f"no request at {path}: it is written by Snakemake; `snakemake -n` writes it without running"
-        )
+        raise UserError(f"no request at {path}; `snakemake -n` writes those that the config asks for")
     text, stat = path.read_text(), path.stat()
     yield
     made = made_path(path)
     replace_with(made, text)
     os.utime(made, ns=(stat.st_mtime_ns, stat.st_mtime_ns))
+
+
+def read_request(path: str | Path) -> dict[str, Any]:
+    """What the request at `path` says."""
+    try:
+        content: dict[str, Any] = json.loads(Path(path).read_text())
+    except FileNotFoundError:
+        raise UserError(f"no request at {path}: the config asks for no such result") from None
+    return content
 
 
 def made_path(request: Path) -> Path:

@@ -127,4 +127,7 @@ class Study:
         """The request of a table's evaluation: its runs, each with the fingerprint of what evaluates it."""
         runs = table.runs.values()
         code = {run.id: self.code.fingerprint("evaluate", "evaluate", words(run.settings)) for run in runs}
-        return {"runs": [{"run": key, "code": fingerprint} for key, fingerprint in code.items()]}
+        return {
+            "runs": [{"run": key, "code": fingerprint} for key, fingerprint in code.items()],
+            "shards": sorted({f"results/shards/{run.shards}" for run in runs}),
+        }

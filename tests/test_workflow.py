@@ -252,6 +252,15 @@ def test_a_diverged_run_is_shown_and_stops_nothing(study: Study) -> None:
     assert "diverged" in (study.folder / "reports/tables/table7.md").read_text()
 
 
+def test_a_dry_run_beside_a_running_study_leaves_its_requests_alone(study: Study) -> None:
+    study.edit(*NEW_METHOD)
+    study.edit(*NEW_CELL)
+    locks = study.folder / ".snakemake/locks"
+    locks.mkdir(exist_ok=True)
+    (locks / "0.input.lock").touch()  # what Snakemake holds while it runs
+    assert study.planned() == []
+
+
 def test_a_mistake_in_the_config_is_said_without_a_traceback(fresh: Study) -> None:
     fresh.edit("config/tables/table7.yaml", "vanilla, ", "vanila, ")
     done = fresh.snakemake("-n", "--configfile", SMOKE)

@@ -1,53 +1,69 @@
-# The study that the config describes, and what the rules ask of it. Comes in: config. Goes out: results/**/*.json, the requests.
+# The study's requests, and what the rules read from them. Comes in: config. Goes out: results/**/*.json.
 
 import sys
+from pathlib import Path
 
 from looksam.errors import UserError
 from looksam.failure import say_last
+from looksam.requests import read_request
 from looksam.study import Study
 
 
-def planned(config):
-    """The study; a mistake in the config ends here in one line, where Snakemake would add a traceback."""
+def write_requests(config):
+    """Write what the config asks for; a mistake in it ends here in one line, where Snakemake would add a traceback."""
     try:
-        study = Study(config)
-        # jobs parse this file too, maybe after the config was edited: only the main process decides what is wanted
-        if workflow.is_main_process:
-            study.write_requests()
+        Study(config).write_requests()
     except UserError as error:
         sys.exit(f"looksam: error: {error}")
-    return study
 
 
-STUDY = planned(config)
+# Jobs on a cluster parse this file too, maybe after the config was edited, and so does a dry run beside a running Snakemake:
+# both go by the requests as they stand.
+if workflow.is_main_process:
+    if any(Path(".snakemake/locks").glob("*.lock")):
+        print(
+            "looksam: Snakemake is at work here, or was killed; edits of config and code count once it has ended",
+            file=sys.stderr,
+        )
+    else:
+        write_requests(config)
+
+TABLES = read_request("results/report.json")["tables"]
+
+
+def run_of(wildcards):
+    return read_request(f"results/runs/{wildcards.run}/run.json")
 
 
 def index_of(wildcards):
-    return f"results/shards/{STUDY.runs[wildcards.run].shards}/index.parquet"
+    return f"{run_of(wildcards)['shards']}/index.parquet"
 
 
 def threads_of(wildcards):
-    return STUDY.runs[wildcards.run].settings["threads"]
+    return run_of(wildcards)["settings"]["threads"]
 
 
-def indexes_of(wildcards):
-    return sorted(
-        {f"results/shards/{run.shards}/index.parquet" for run in STUDY.tables[wildcards.table].runs.values()}
-    )
+def evaluation_of(wildcards):
+    return read_request(f"results/evaluations/{wildcards.table}.json")
 
 
 def models_of(wildcards):
-    return expand("results/runs/{run}/model.safetensors", run=STUDY.tables[wildcards.table].runs)
+    return [f"results/runs/{run['run']}/model.safetensors" for run in evaluation_of(wildcards)["runs"]]
+
+
+def indexes_of(wildcards):
+    return [f"{shards}/index.parquet" for shards in evaluation_of(wildcards)["shards"]]
 
 
 def evaluations_of(wildcards):
-    return [f"results/evaluations/{wildcards.table}.parquet"] if STUDY.tables[wildcards.table].runs else []
+    cells = read_request(f"results/tables/{wildcards.table}.json")["cells"]
+    return [f"results/evaluations/{wildcards.table}.parquet"] if any(cell["runs"] for cell in cells) else []
 
 
 wildcard_constraints:
     dataset=r"[a-z0-9-]+\.[0-9a-f]{8}",
     run=r"[a-z0-9.-]+\.[0-9a-f]{8}",
-    table=r"[a-z0-9-]+",
+    table="|".join(TABLES),
 
 
 onerror:

@@ -28,14 +28,14 @@ rule tabulate:
 rule report:
     input:
         request="results/report.json",
-        tables=expand("results/tables/{table}.parquet", table=STUDY.tables),
+        tables=expand("results/tables/{table}.parquet", table=TABLES),
         page="reports/templates/all_tables.html.j2",
         style="reports/templates/style.css",
         markdown="reports/templates/table.md.j2",
         latex="reports/templates/table.tex.j2",
     output:
         page="reports/all_tables.html",
-        exports=expand("reports/tables/{table}.{suffix}", table=STUDY.tables, suffix=["csv", "md", "tex"]),
+        exports=expand("reports/tables/{table}.{suffix}", table=TABLES, suffix=["csv", "md", "tex"]),
     log:
         "results/logs/report.log",
     benchmark:
