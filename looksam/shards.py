@@ -1,6 +1,5 @@
 """Shards: a data set as WebDataset tars with an index of every image, its bytes' place and their SHA-256."""
 
-import errno
 import hashlib
 import io
 import json
@@ -8,7 +7,6 @@ import re
 import tarfile
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
 from itertools import chain, groupby, islice
 from operator import attrgetter
 from pathlib import Path
@@ -71,8 +69,7 @@ def write_shards(dataset: Mapping[str, Any], samples: Iterable[Sample], out: Pat
                 raise UserError(f"the data set {dataset['name']} has no {split} images")
         replace_with(out / "_info.json", json.dumps({"splits": timm_splits(lengths)}, indent=1))
 
-    with full_disk_named(out):
-        replace_file(out / "index.parquet", write)
+    replace_file(out / "index.parquet", write)
 
 
 def checked(samples: Iterable[Sample], dataset: Mapping[str, Any]) -> Iterator[Sample]:
@@ -154,18 +151,3 @@ def timm_splits(lengths: Mapping[str, Mapping[str, int]]) -> dict[str, Any]:
         }
         for split, shards in lengths.items()
     }
-
-
-@contextmanager
-def full_disk_named(out: Path) -> Iterator[None]:
-    """Turns the error of a full disk, or of a used up quota, into one that says where and how much fitted."""
-    try:
-        yield
-    except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
-            raise
-        written = sum(path.stat().st_size for path in out.glob("*.tar"))
-        raise UserError(
-            f"the disk is full: {out.absolute()} holds {written} bytes of finished shards and the next "
-            "did not fit; free some space, or make results a link to a larger disk, and run again"
-        ) from error

@@ -13,7 +13,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 from torch.nn.utils import clip_grad_norm_
@@ -79,7 +79,7 @@ def train(request: Path, show: Show) -> None:
     history, seconds = fit(model, settings, data, device, show)
 
     folder = request.parent
-    replace_file(folder / "model.safetensors", lambda path: save_file(weights(model), path))
+    replace_file(folder / "model.safetensors", lambda path: path.write_bytes(save(weights(model))))
     table = pa.table(history.rows, schema=HISTORY)
     replace_file(folder / "history.parquet", lambda path: pq.write_table(table, path))
     replace_with(folder / "timing.json", json.dumps(timing(settings, data, device, seconds), indent=1))

@@ -1,10 +1,8 @@
 """Facts about shards, read back with the libraries they are made for."""
 
-import errno
 import hashlib
 import io
 import json
-import os
 import re
 import tarfile
 import tracemalloc
@@ -20,7 +18,7 @@ from timm.data import create_dataset
 
 from looksam.errors import UserError
 from looksam.sample import Sample
-from looksam.shards import full_disk_named, shard, write_shards
+from looksam.shards import shard, write_shards
 from looksam.sources import SOURCES
 
 PER_SHARD = 400
@@ -171,22 +169,6 @@ def test_a_key_of_95_characters_fits_into_a_shard(tmp_path: Path) -> None:
 def test_no_samples_at_all_are_refused(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="tiny has no train images"):
         write_shards(TINY, [], tmp_path, 10)
-
-
-@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs Linux's device that is always full")
-def test_a_full_disk_is_named_with_what_was_written(tmp_path: Path) -> None:
-    (tmp_path / "train-000000.tar").write_bytes(bytes(1234))
-    with (
-        pytest.raises(UserError, match=rf"disk is full: {tmp_path} holds 1234 bytes"),
-        full_disk_named(tmp_path),
-        open("/dev/full", "wb", buffering=0) as full,
-    ):
-        full.write(b"x")
-
-
-def test_other_errors_of_the_disk_pass_unchanged(tmp_path: Path) -> None:
-    with pytest.raises(PermissionError), full_disk_named(tmp_path):
-        raise PermissionError(errno.EACCES, "denied")
 
 
 def test_the_command_writes_beside_its_request(tmp_path: Path) -> None:
