@@ -1,6 +1,7 @@
 """The config's files, read and checked: methods, models, data sets, recipes, scales, tables."""
 
 import csv
+import math
 import re
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
@@ -14,6 +15,9 @@ from jsonschema.exceptions import ValidationError, best_match
 from looksam.errors import UserError
 
 Row = dict[str, Any]
+
+# what a row of config/published.csv must say; its other columns are settings, for matching cells
+PUBLISHED = ("table", "metric", "value", "status", "note")
 
 
 @dataclass(frozen=True)
@@ -44,6 +48,23 @@ def load_config(chosen: Mapping[str, Any], root: Path = Path()) -> Config:
         known = sorted(path.stem for path in (root / "config" / folder).glob("*.yaml"))
         return {one_of(name, kind, known, where): read(f"{folder}/{name}.yaml", kind) for name in names}
 
+    def read_scale(name: str) -> Row:
+        scale = read_named("scales", "scale", [name], "config/config.yaml")[name]
+        known = sorted(path.stem for path in (root / "config/tables").glob("*.yaml"))
+        for table in scale.get("tables", {}):
+            one_of(table, "table", known, f"config/scales/{name}.yaml")
+        return scale
+
+    def read_published() -> list[dict[str, str]]:
+        with (root / "config/published.csv").open(newline="") as file:
+            rows = csv.DictReader(file)
+            missing = [name for name in PUBLISHED if name not in (rows.fieldnames or [])]
+            if missing:
+                raise UserError(
+                    f"config/published.csv: no column {', '.join(missing)}; needed: {', '.join(PUBLISHED)}"
+                )
+            return list(rows)
+
     check(dict(chosen), "config", schema, "config/config.yaml")
     tables = read_named("tables", "table", chosen["tables"], "config/config.yaml")
     recipes = {t["runs"]["recipe"]: f"config/tables/{name}.yaml" for name, t in tables.items() if "runs" in t}
@@ -58,9 +79,9 @@ def load_config(chosen: Mapping[str, Any], root: Path = Path()) -> Config:
         recipes={
             name: read_named("recipes", "recipe", [name], where)[name] for name, where in recipes.items()
         },
-        scales=read_named("scales", "scale", scales, "config/config.yaml"),
+        scales={name: read_scale(name) for name in scales},
         tables=tables,
-        published=list(csv.DictReader((root / "config/published.csv").open(newline=""))),
+        published=read_published(),
     )
 
 
@@ -89,6 +110,16 @@ class UniqueKeys(yaml.SafeLoader):
 UniqueKeys.add_implicit_resolver(
     "tag:yaml.org,2002:float", re.compile(r"^[-+]?[0-9]+(?:\.[0-9]*)?[eE][-+]?[0-9]+$"), list("-+0123456789")
 )
+
+
+def _finite(loader: UniqueKeys, node: yaml.ScalarNode) -> float:
+    number: float = loader.construct_yaml_float(node)
+    if not math.isfinite(number):
+        raise yaml.constructor.ConstructorError(None, None, "a number must be finite", node.start_mark)
+    return number
+
+
+UniqueKeys.add_constructor("tag:yaml.org,2002:float", _finite)
 
 
 def read_yaml(path: Path) -> Row:

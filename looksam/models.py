@@ -37,6 +37,17 @@ def facts(model: Mapping[str, Any]) -> dict[str, str]:
 
 def vit(model: Mapping[str, Any], dataset: Mapping[str, Any]) -> nn.Module:
     """timm's VisionTransformer: class token, learned positions, no dropout. Dosovitskiy et al. 2021."""
+    for size in ("height", "width"):
+        if dataset[size] % model["patch_size"]:
+            raise UserError(
+                f"patch_size {model['patch_size']} of {model['name']} does not divide {size} {dataset[size]}; "
+                "change it in config/models.yaml"
+            )
+    if model["dim"] % model["heads"]:
+        raise UserError(
+            f"heads {model['heads']} of {model['name']} do not divide dim {model['dim']}; "
+            "change them in config/models.yaml"
+        )
     # timm costs two seconds to import, which the conv nets need not pay
     from timm.models.vision_transformer import VisionTransformer
 

@@ -49,8 +49,10 @@ class Resolver:
         for key in ("model", "method"):
             if key not in coordinates:
                 raise UserError(f"{where}: no {key} for its runs; give it in rows, columns or runs")
-        plain = {key: value for key, value in recipe.items() if key != "cases"}
-        return plain | coordinates
+        paper = {key: value for key, value in recipe.items() if key != "cases"} | coordinates
+        one_of(paper["model"], "model", self.config.models, where)
+        one_of(paper["dataset"], "data set", self.config.datasets, f"config/recipes/{paper['recipe']}.yaml")
+        return paper
 
     def settings(self, coordinates: Row, table: str) -> Row:
         """The settings, without seed, of the run at a table's coordinates.
@@ -74,7 +76,8 @@ class Resolver:
         said = coordinates | {key: paper[key] for key in ("batch_size", "dataset")}
         found |= {key: self.stand_in(key, value) for key, value in said.items() if key not in NAMES}
         resolved = self.assembled(found, paper, method, where)
-        self.check(resolved, where)
+        files = f"config/recipes/{paper['recipe']}.yaml, config/scales/{self.scale_name}.yaml"
+        self.check(resolved, f"{where} (with {files})")
         return resolved
 
     def assembled(self, found: Row, paper: Row, method: Row, where: str) -> Row:

@@ -1,0 +1,197 @@
+import json
+import math
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+import pytest
+import torch
+from safetensors.torch import load_file
+from study_files import ROOT
+from tiny_runs import SETTINGS, digit_shards, requested, seen, sha256, trained
+
+from looksam.errors import UserError
+from looksam.models import build
+from looksam.train import HISTORY, Objective, seeded, train
+
+STEPS_PER_EPOCH, EPOCHS = 64 // 15, 3
+STEPS = STEPS_PER_EPOCH * EPOCHS
+
+
+@pytest.fixture(scope="module")
+def shards(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return digit_shards(tmp_path_factory.mktemp("shards"))
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory, shards: Path) -> Path:
+    return trained(tmp_path_factory.mktemp("runs") / "first", shards)
+
+
+def history(folder: Path) -> dict[str, list[Any]]:
+    columns: dict[str, list[Any]] = pq.read_table(folder / "history.parquet").to_pydict()
+    return columns
+
+
+def test_the_same_request_gives_the_same_weights_and_history_to_the_bit(
+    run: Path, tmp_path: Path, shards: Path
+) -> None:
+    again = trained(tmp_path / "again", shards)
+    for name in ("model.safetensors", "history.parquet"):
+        assert sha256(run / name) == sha256(again / name)
+
+
+def test_neither_threads_nor_draws_outside_change_a_run(run: Path, tmp_path: Path, shards: Path) -> None:
+    again = requested(tmp_path / "again", shards)
+    code = (
+        "import sys; from pathlib import Path; import torch; from looksam.train import train\n"
+        "torch.manual_seed(7); torch.rand(3); train(Path(sys.argv[1]), lambda progress: None)\n"
+        "assert torch.get_num_threads() == 1"
+    )
+    environment = os.environ | {"OMP_NUM_THREADS": "2"}
+    subprocess.run([sys.executable, "-c", code, again / "run.json"], cwd=ROOT, env=environment, check=True)
+    for name in ("model.safetensors", "history.parquet"):
+        assert sha256(run / name) == sha256(again / name)
+
+
+@pytest.mark.parametrize(
+    "setting",
+    [
+        {"seed": 1},
+        {"peak_lr": 0.02},
+        {"augment": "none"},
+        {"label_smoothing": 0.1},
+        {"clip": 0.1},
+        {"precision": "bf16"},
+        {"method": SETTINGS["method"] | {"alpha": 0.5}},
+        {"method": {"k": 0}},
+    ],
+)
+def test_another_setting_gives_other_weights(
+    run: Path, tmp_path: Path, shards: Path, setting: dict[str, Any]
+) -> None:
+    other = trained(tmp_path / "other", shards, **setting)
+    assert sha256(run / "model.safetensors") != sha256(other / "model.safetensors")
+
+
+def test_history_has_one_row_a_step(run: Path) -> None:
+    columns = history(run)
+    assert columns["step"] == list(range(STEPS))
+    assert columns["epoch"] == [step // STEPS_PER_EPOCH for step in range(STEPS)]
+
+
+def test_history_has_the_declared_columns_and_none_is_empty(run: Path) -> None:
+    table = pq.read_table(run / "history.parquet")
+    assert table.schema == HISTORY
+    assert [column.null_count for column in table.columns] == [0] * len(HISTORY)
+
+
+def test_with_k_5_every_fifth_step_takes_two_gradients(run: Path) -> None:
+    assert history(run)["gradients"] == [2 if step % 5 == 0 else 1 for step in range(STEPS)]
+
+
+@pytest.mark.parametrize(("k", "gradients"), [(0, 1), (1, 2)])
+def test_vanilla_takes_one_gradient_a_step_and_sam_two(
+    tmp_path: Path, shards: Path, k: int, gradients: int
+) -> None:
+    method = {"k": 1, "ascent": "global", "descent": "g_s", "rho": 0.05} if k else {"k": 0}
+    assert set(history(trained(tmp_path / "run", shards, method=method))["gradients"]) == {gradients}
+
+
+def test_history_has_the_rate_that_each_step_was_taken_at(run: Path) -> None:
+    lr = history(run)["lr"]
+    assert lr[:3] == pytest.approx([0.01 / 3, 0.02 / 3, 0.01])
+    assert lr[-1] == pytest.approx(0.005 * (1 + math.cos(math.pi * 9 / 10)))
+
+
+def test_accuracy_is_a_fraction_of_the_batch(run: Path) -> None:
+    hits = [accuracy * 15 for accuracy in history(run)["accuracy"]]
+    assert hits == pytest.approx([round(h) for h in hits])
+    assert all(0 <= h <= 15 for h in hits)
+
+
+def test_training_lowers_the_loss(tmp_path: Path, shards: Path) -> None:
+    settings = {"epochs": 20, "peak_lr": 0.03, "augment": "none"}
+    losses = history(trained(tmp_path / "run", shards, **settings))["loss"]
+    assert sum(losses[-4:]) < 0.5 * sum(losses[:4])
+
+
+def test_the_weights_are_those_of_the_runs_network_and_finite(run: Path) -> None:
+    network = build(SETTINGS["model"], SETTINGS["dataset"])
+    tensors = load_file(run / "model.safetensors")
+    network.load_state_dict(tensors)
+    assert all(tensor.isfinite().all() for tensor in tensors.values())
+
+
+def test_progress_is_shown_after_every_epoch(tmp_path: Path, shards: Path) -> None:
+    shown = seen(tmp_path / "run", shards)
+    assert [(p.epoch, p.epochs, p.images) for p in shown] == [(e, EPOCHS, 60) for e in (1, 2, 3)]
+
+
+def test_progress_is_the_mean_over_the_epochs_steps(tmp_path: Path, shards: Path) -> None:
+    last = seen(tmp_path / "run", shards)[-1]
+    columns = history(tmp_path / "run")
+    assert last.loss == pytest.approx(sum(columns["loss"][-STEPS_PER_EPOCH:]) / STEPS_PER_EPOCH)
+    assert last.accuracy == pytest.approx(sum(columns["accuracy"][-STEPS_PER_EPOCH:]) / STEPS_PER_EPOCH)
+
+
+def test_a_loss_that_is_no_number_ends_the_training_with_its_epoch(tmp_path: Path, shards: Path) -> None:
+    shown = seen(tmp_path / "run", shards, peak_lr=1e30, warmup_steps=0)
+    columns = history(tmp_path / "run")
+    assert len(shown) == 1
+    assert len(columns["step"]) == STEPS_PER_EPOCH
+    assert math.isfinite(columns["loss"][0])
+    assert not math.isfinite(columns["loss"][-1])
+
+
+def test_timing_says_what_may_differ_between_equal_runs(run: Path) -> None:
+    timing = json.loads((run / "timing.json").read_text())
+    assert 0 < timing["seconds_per_epoch"] < timing["seconds"]
+    assert timing["images_per_second"] == pytest.approx(60 / timing["seconds_per_epoch"])
+    assert timing["versions"]["torch"] == torch.__version__.split("+")[0]
+
+
+def test_the_time_of_an_epoch_leaves_out_the_first(tmp_path: Path, shards: Path) -> None:
+    seconds = [progress.seconds for progress in seen(tmp_path / "run", shards)]
+    timing = json.loads((tmp_path / "run/timing.json").read_text())
+    assert timing["seconds"] == pytest.approx(seconds[-1])
+    assert timing["seconds_per_epoch"] == pytest.approx((seconds[2] - seconds[0]) / 2)
+
+
+def test_a_training_leaves_its_results_and_nothing_else(run: Path) -> None:
+    assert sorted(path.name for path in run.iterdir()) == [
+        "history.parquet",
+        "model.safetensors",
+        "run.json",
+        "timing.json",
+    ]
+
+
+def test_without_shards_the_error_says_how_to_make_them(tmp_path: Path) -> None:
+    request = requested(tmp_path / "run", tmp_path / "nowhere") / "run.json"
+    with pytest.raises(UserError, match=r"index\.parquet does not exist.*run snakemake"):
+        train(request, lambda progress: None)
+
+
+def test_an_objective_leaves_the_gradient_and_counts_the_hits_of_its_first_pass() -> None:
+    network = torch.nn.Linear(2, 2, bias=False)
+    network.weight.data = torch.eye(2)
+    inputs, targets = torch.eye(2), torch.eye(2)
+    objective = Objective(network, inputs, targets, {"label_smoothing": 0.0, "precision": "fp32"})
+    loss = objective().detach()
+    network.weight.data = -torch.eye(2)
+    objective()
+    assert float(objective.hits) == 1
+    assert float(loss) == pytest.approx(math.log(1 + math.exp(-1)))
+    assert network.weight.grad is not None
+
+
+def test_a_seed_decides_what_is_drawn() -> None:
+    first, again, other = (
+        seeded(seed, lambda: torch.nn.Linear(2, 2)).state_dict()["weight"] for seed in (3, 3, 4)
+    )
+    assert torch.equal(first, again)
+    assert not torch.equal(first, other)
