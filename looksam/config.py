@@ -33,6 +33,7 @@ class Config:
     scales: dict[str, Row]
     tables: dict[str, Row]
     published: list[dict[str, str]]
+    schema: Row
 
 
 def load_config(chosen: Mapping[str, Any], root: Path = Path()) -> Config:
@@ -55,16 +56,6 @@ def load_config(chosen: Mapping[str, Any], root: Path = Path()) -> Config:
             one_of(table, "table", known, f"config/scales/{name}.yaml")
         return scale
 
-    def read_published() -> list[dict[str, str]]:
-        with (root / "config/published.csv").open(newline="") as file:
-            rows = csv.DictReader(file)
-            missing = [name for name in PUBLISHED if name not in (rows.fieldnames or [])]
-            if missing:
-                raise UserError(
-                    f"config/published.csv: no column {', '.join(missing)}; needed: {', '.join(PUBLISHED)}"
-                )
-            return list(rows)
-
     check(dict(chosen), "config", schema, "config/config.yaml")
     tables = read_named("tables", "table", chosen["tables"], "config/config.yaml")
     recipes = {t["runs"]["recipe"]: f"config/tables/{name}.yaml" for name, t in tables.items() if "runs" in t}
@@ -81,8 +72,23 @@ def load_config(chosen: Mapping[str, Any], root: Path = Path()) -> Config:
         },
         scales={name: read_scale(name) for name in scales},
         tables=tables,
-        published=read_published(),
+        published=read_published(root / "config/published.csv"),
+        schema=schema,
     )
+
+
+def read_published(path: Path) -> list[dict[str, str]]:
+    """The rows of published.csv."""
+    try:
+        with path.open(newline="") as file:
+            rows = csv.DictReader(file)
+            names, content = rows.fieldnames or [], list(rows)
+    except FileNotFoundError:
+        raise UserError(f"{path}: no such file; it holds the paper's numbers") from None
+    missing = [name for name in PUBLISHED if name not in names]
+    if missing:
+        raise UserError(f"{path}: no column {', '.join(missing)}; needed: {', '.join(PUBLISHED)}")
+    return content
 
 
 def one_of(name: str, kind: str, known: Collection[str], where: str) -> str:

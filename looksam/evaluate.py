@@ -68,10 +68,12 @@ def run_metrics(folder: Path, code: str) -> dict[str, Any]:
             return known
     run = json.loads((folder / "run.json").read_text())
     history = pq.read_table(folder / "history.parquet", columns=["step", "loss", "gradients"]).to_pydict()
-    diverged_at = next(
-        (s for s, loss in zip(history["step"], history["loss"], strict=True) if not math.isfinite(loss)), None
-    )
+    losses = zip(history["step"], history["loss"], strict=True)
+    diverged_at = next((step for step, loss in losses if not math.isfinite(loss)), None)
     measured = UNMEASURED if diverged_at is not None else measure(folder, run)
+    if measured["loss"] is not None and not math.isfinite(measured["loss"]):
+        # the last step ruined the weights, which no loss of the history can show
+        measured, diverged_at = UNMEASURED, history["step"][-1]
     metrics = {
         "run": run["id"],
         **measured,
@@ -97,8 +99,9 @@ def measure(folder: Path, run: Mapping[str, Any]) -> dict[str, Any]:
     try:
         model.load_state_dict(load_file(folder / "model.safetensors"))
     except Exception as error:
+        said = " ".join(str(error).split())
         raise UserError(
-            f"{folder}/model.safetensors is damaged or not of this run ({error}); "
+            f"{folder}/model.safetensors is damaged or not of this run ({said:.300}); "
             "delete it, and run snakemake again to train this run anew"
         ) from error
     model.to(device).eval()

@@ -10,7 +10,7 @@ from pathlib import Path
 LINES_SHOWN = 3
 
 FAILED_JOB = re.compile(
-    r"^Error in rule (?P<rule>\S+):\n(?:    message: (?P<message>.*)\n)?"
+    r"^Error in rule (?P<rule>\S+):\n(?:    message: (?P<message>.*)\n)?    jobid: (?P<job>\d+)\n"
     r"(?:    .*\n)*?    log: (?P<log>.+?)(?: \(check log.*)?\n",
     flags=re.MULTILINE,
 )
@@ -26,6 +26,8 @@ def last_words(snakemake_logs: Sequence[str]) -> list[str]:
     text = "".join(Path(log).read_text(errors="replace") for log in snakemake_logs if Path(log).is_file())
     said = {}
     for job in FAILED_JOB.finditer(text):
+        if f"\nFinished jobid: {job['job']} " in text[job.end() :]:
+            continue  # a retry did it
         log = Path(job["log"])
         lines = (
             [line for line in log.read_text(errors="replace").splitlines() if line.strip()]

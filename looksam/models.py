@@ -40,8 +40,8 @@ def vit(model: Mapping[str, Any], dataset: Mapping[str, Any]) -> nn.Module:
     for size in ("height", "width"):
         if dataset[size] % model["patch_size"]:
             raise UserError(
-                f"patch_size {model['patch_size']} of {model['name']} does not divide {size} {dataset[size]}; "
-                "change it in config/models.yaml"
+                f"patch_size {model['patch_size']} of {model['name']} does not divide {size} "
+                f"{dataset[size]}; change it in config/models.yaml"
             )
     if model["dim"] % model["heads"]:
         raise UserError(

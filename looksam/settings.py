@@ -5,7 +5,7 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from looksam.config import Config, Row, one_of
+from looksam.config import Config, Row, check, one_of
 from looksam.errors import UserError
 from looksam.fingerprint import Code
 
@@ -75,10 +75,19 @@ class Resolver:
         found |= {key: method[key] for key in ("rho", "alpha") if key in method}
         said = coordinates | {key: paper[key] for key in ("batch_size", "dataset")}
         found |= {key: self.stand_in(key, value) for key, value in said.items() if key not in NAMES}
-        resolved = self.assembled(found, paper, method, where)
         files = f"config/recipes/{paper['recipe']}.yaml, config/scales/{self.scale_name}.yaml"
-        self.check(resolved, f"{where} (with {files})")
+        where = f"{where} (with {files})"
+        resolved = self.assembled(self.typed(found, where), paper, method, where)
+        self.check(resolved, where)
         return resolved
+
+    def typed(self, found: Row, where: str) -> Row:
+        """The settings, checked, since tables and stand-ins may hold anything; 1 and 1.0 made one number."""
+        check(found, "settings", self.config.schema, where)
+        kinds = self.config.schema["$defs"]["settings"]["properties"]
+        return {
+            key: float(value) if kinds[key].get("type") == "number" else value for key, value in found.items()
+        }
 
     def assembled(self, found: Row, paper: Row, method: Row, where: str) -> Row:
         """The settings in the order of the pipeline, model, data set and method written out."""
@@ -88,9 +97,8 @@ class Resolver:
         missing = [key for key in RUN_KEYS if key not in found and key != "clip"]
         if missing:
             raise UserError(
-                f"config/recipes/{paper['recipe']}.yaml gives no {' and no '.join(missing)} for "
-                f"{described(paper)} (in {where}); add a case, or set it in "
-                f"config/scales/{self.scale_name}.yaml"
+                f"{where}: no {' and no '.join(missing)} for {described(paper)}; add a case to the recipe, "
+                "or set it in the scale"
             )
         augments = [name for name in (found["geometry"], found["augment"]) if name != "none"]
         found["augment"] = "+".join(augments) or "none"
@@ -117,8 +125,8 @@ class Resolver:
         for key in keys:
             if key not in found:
                 raise UserError(
-                    f"no {key} for {described(paper)} (in {where}); give it in config/methods.yaml, "
-                    f"config/recipes/{paper['recipe']}.yaml or config/scales/{self.scale_name}.yaml"
+                    f"{where}: no {key} for {described(paper)}; give it in config/methods.yaml, the recipe "
+                    "or the scale"
                 )
         return {key: method[key] for key in ("k", "ascent", "descent")} | {key: found[key] for key in keys}
 

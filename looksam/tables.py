@@ -80,11 +80,12 @@ class Cell:
 
 TYPES: dict[Any, pa.DataType] = {
     int: pa.int32(),
-    float: pa.float64(),
+    int | None: pa.int32(),
+    float | None: pa.float64(),
     str: pa.string(),
+    str | None: pa.string(),
     list[str]: pa.list_(pa.string()),
 }
-TYPES |= {int | None: TYPES[int], float | None: TYPES[float], str | None: TYPES[str]}
 COLUMNS = {field.name: TYPES[field.type] for field in fields(Cell)}
 
 
@@ -156,7 +157,10 @@ def tabulated(
     text = asked["fact"]
     spread: dict[str, Any] = {"value": None, "sd": None, "n": 0, "diverged": 0}
     if asked["model"]:
-        text = facts[model_key(asked["model"])][asked["metric"]]
+        of_model = facts[model_key(asked["model"])]
+        if asked["metric"] not in of_model:
+            raise UserError(f"unknown fact {asked['metric']!r} of a model; known: {', '.join(of_model)}")
+        text = of_model[asked["metric"]]
     if missing := [run for run in asked["runs"] if run not in evaluated]:
         raise UserError(f"{where}: no evaluation of {', '.join(missing)}; evaluate, then tabulate again")
     if asked["runs"]:

@@ -5,13 +5,10 @@ import math
 import platform
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
-import pyarrow.parquet as pq
 import torch
 from safetensors.torch import save
 from torch import Tensor, nn
@@ -20,48 +17,12 @@ from torch.nn.utils import clip_grad_norm_
 
 from looksam.augment import training_batch
 from looksam.files import replace_file, replace_with
+from looksam.history import History
 from looksam.loader import Images, batches, load
 from looksam.models import build
 from looksam.optimizers import base_optimizer, schedule
-from looksam.progress import Progress, Show
+from looksam.progress import SECONDS_BETWEEN_LOOKS, Progress, Show
 from looksam.sharpness import Method, SharpnessAware
-
-HISTORY = pa.schema(
-    [
-        ("step", pa.int32()),
-        ("epoch", pa.int32()),
-        ("loss", pa.float64()),
-        ("accuracy", pa.float64()),
-        ("lr", pa.float64()),
-        ("gradients", pa.int8()),
-    ]
-)
-
-
-@dataclass
-class History:
-    """One row a step; losses and hits stay on the device until the epoch's end: no step waits for them."""
-
-    rows: dict[str, list[Any]] = field(default_factory=lambda: {name: [] for name in HISTORY.names})
-    losses: list[Tensor] = field(default_factory=list)
-    hits: list[Tensor] = field(default_factory=list)
-
-    def add(self, epoch: int, loss: Tensor, hits: Tensor, lr: float, gradients: int) -> None:
-        """Note a step: its first pass's loss and the fraction of its batch that was right."""
-        self.rows["step"].append(len(self.rows["step"]))
-        self.rows["epoch"].append(epoch)
-        self.rows["lr"].append(lr)
-        self.rows["gradients"].append(gradients)
-        self.losses.append(loss.detach())
-        self.hits.append(hits)
-
-    def close_epoch(self) -> tuple[float, float]:
-        """Fetch the epoch's numbers from the device; its mean loss (not finite if diverged) and accuracy."""
-        losses, hits = torch.stack(self.losses).double(), torch.stack(self.hits).double()
-        self.rows["loss"] += losses.tolist()
-        self.rows["accuracy"] += hits.tolist()
-        self.losses, self.hits = [], []
-        return float(losses.mean()), float(hits.mean())
 
 
 def train(request: Path, show: Show) -> None:
@@ -76,47 +37,70 @@ def train(request: Path, show: Show) -> None:
     device = training_device()
     data = load(Path(run["shards"]), "train", settings["dataset"])
     model = seeded(settings["seed"], lambda: build(settings["model"], settings["dataset"])).to(device)
-    history, seconds = fit(model, settings, data, device, show)
+    training = Training(model, settings, len(data.labels), device)
+    seconds = fit(training, data, show)
 
     folder = request.parent
     replace_file(folder / "model.safetensors", lambda path: path.write_bytes(save(weights(model))))
-    table = pa.table(history.rows, schema=HISTORY)
-    replace_file(folder / "history.parquet", lambda path: pq.write_table(table, path))
+    replace_file(folder / "history.parquet", training.history.write)
     replace_with(folder / "timing.json", json.dumps(timing(settings, data, device, seconds), indent=1))
 
 
-def fit(
-    model: nn.Module, settings: Mapping[str, Any], data: Images, device: torch.device, show: Show
-) -> tuple[History, list[float]]:
-    """Train `model` in place for the run's epochs; its history, and the seconds of each epoch."""
-    steps_per_epoch = len(data.labels) // settings["batch_size"]
-    optimizer = base_optimizer(settings, model)
-    scheduler = schedule(settings, optimizer, steps_per_epoch * settings["epochs"])
-    sharpness = SharpnessAware(model, Method(**settings["method"]))
-    history, seconds = History(), []
-    model.train()
+class Training:
+    """A model and all that changes with it while it trains."""
+
+    def __init__(
+        self, model: nn.Module, settings: Mapping[str, Any], images: int, device: torch.device
+    ) -> None:
+        self.model, self.settings, self.device = model, settings, device
+        self.steps = images // settings["batch_size"] * settings["epochs"]
+        self.optimizer = base_optimizer(settings, model)
+        self.scheduler = schedule(settings, self.optimizer, self.steps)
+        self.sharpness = SharpnessAware(model, Method(**settings["method"]))
+        self.history = History()
+
+    def step(self, images: Tensor, labels: Tensor, ids: Tensor, epoch: int) -> None:
+        """One step on a batch: images [B, C, H, W] uint8, labels and sample ids [B]."""
+        settings = self.settings
+        inputs, targets = training_batch(
+            settings["augment"], images, labels, ids, settings["seed"], epoch, settings["dataset"]["classes"]
+        )
+        objective = Objective(self.model, inputs.to(self.device), targets.to(self.device), settings)
+        gradients = 2 if self.sharpness.is_ascent else 1
+        loss = self.sharpness.backward(objective)
+        if "clip" in settings:
+            clip_grad_norm_(self.model.parameters(), settings["clip"])
+        lr = float(self.scheduler.get_last_lr()[0])
+        self.history.add(epoch, loss, objective.hits, lr, gradients)
+        self.optimizer.step()
+        self.scheduler.step()
+
+    def progress(self, epoch: int, means: tuple[float, float], seconds: float) -> Progress:
+        """Where the training stands in `epoch`, by its mean loss and accuracy and the seconds so far."""
+        batch_size, epochs = self.settings["batch_size"], self.settings["epochs"]
+        images = self.history.steps * batch_size
+        return Progress(epoch + 1, epochs, images, self.steps * batch_size, *means, seconds)
+
+
+def fit(training: Training, data: Images, show: Show) -> list[float]:
+    """Train until the last epoch or the first whose loss is not finite; the seconds of each epoch."""
+    seconds: list[float] = []
+    settings = training.settings
+    training.model.train()
     for epoch in range(settings["epochs"]):
-        started = time.perf_counter()
+        started = looked = time.perf_counter()
         for images, labels, ids in batches(data, settings["batch_size"], settings["seed"], epoch):
-            classes = settings["dataset"]["classes"]
-            inputs, targets = training_batch(
-                settings["augment"], images, labels, ids, settings["seed"], epoch, classes
-            )
-            objective = Objective(model, inputs.to(device), targets.to(device), settings)
-            gradients = 2 if sharpness.is_ascent else 1
-            first_loss = sharpness.backward(objective)
-            if "clip" in settings:
-                clip_grad_norm_(model.parameters(), settings["clip"])
-            history.add(epoch, first_loss, objective.hits, float(scheduler.get_last_lr()[0]), gradients)
-            optimizer.step()
-            scheduler.step()
-        loss, accuracy = history.close_epoch()
+            training.step(images, labels, ids, epoch)
+            now = time.perf_counter()
+            if now - looked > SECONDS_BETWEEN_LOOKS:
+                looked = now
+                show(training.progress(epoch, training.history.means(), sum(seconds) + now - started))
+        means = training.history.close_epoch()
         seconds.append(time.perf_counter() - started)
-        trained = steps_per_epoch * settings["batch_size"]
-        show(Progress(epoch + 1, settings["epochs"], trained, loss, accuracy, sum(seconds)))
-        if not math.isfinite(loss):
+        show(training.progress(epoch, means, sum(seconds)))
+        if not math.isfinite(means[0]):
             break
-    return history, seconds
+    return seconds
 
 
 class Objective:

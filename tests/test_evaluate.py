@@ -1,4 +1,5 @@
 import json
+import math
 from pathlib import Path
 from typing import Any
 
@@ -160,3 +161,12 @@ def test_with_fewer_than_five_classes_top5_is_of_all(tmp_path: Path) -> None:
     write_shards(dataset, samples, tmp_path / "shards", 100)
     folder = trained(tmp_path / "runs" / "three", tmp_path / "shards", dataset=dataset, augment="none")
     assert run_metrics(folder, "c")["top5"] == 1.0
+
+
+def test_weights_that_the_last_step_ruined_count_as_diverged_there(tmp_path: Path, shards: Path) -> None:
+    # one step: its loss, taken before the update, is finite
+    ruined = trained(tmp_path / "runs" / "a", shards, epochs=1, batch_size=64, peak_lr=1e38, warmup_steps=0)
+    (loss,) = pq.read_table(ruined / "history.parquet")["loss"].to_pylist()
+    metrics = run_metrics(ruined, "c")
+    assert math.isfinite(loss)
+    assert (metrics["diverged_at_step"], metrics["top1"], metrics["loss"]) == (0, None, None)

@@ -142,3 +142,9 @@ def test_the_last_words_come_after_everything_that_is_printed_before_the_end(log
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert done.stderr.splitlines() == ["Exiting", *said(logs)]
+
+
+def test_a_job_that_a_retry_finished_has_not_failed(tmp_path: Path) -> None:
+    log = tmp_path / "snakemake.log"
+    log.write_text(LOG.format(logs=tmp_path) + "\nFinished jobid: 2 (Rule: train)\n")
+    assert "rule train failed:" not in last_words([str(log)])

@@ -224,3 +224,21 @@ def test_every_import_inside_the_package_is_one_that_the_fingerprint_follows() -
             if isinstance(node, ast.ImportFrom):
                 assert node.level == 0, name
                 assert node.module != "looksam" or name == "__init__"
+
+
+def test_every_definition_of_the_package_stands_where_the_fingerprint_looks() -> None:
+    # an assignment that adds to a name, or one inside a top-level `if`, would decide results unseen
+    seen = ast.FunctionDef | ast.ClassDef | ast.Assign | ast.AnnAssign
+    others = ast.Import | ast.ImportFrom
+    for path in (ROOT / "looksam").glob("*.py"):
+        for node in ast.parse(path.read_text()).body:
+            is_text = isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
+            is_script = isinstance(node, ast.If) and ast.unparse(node.test) in (
+                "TYPE_CHECKING",
+                "__name__ == '__main__'",
+            )
+            adds_to_yaml = isinstance(node, ast.Expr) and path.stem == "config"
+            assert isinstance(node, seen | others) or is_text or is_script or adds_to_yaml, (
+                path,
+                node.lineno,
+            )

@@ -5,7 +5,7 @@ from looksam.progress import Progress, shown
 
 def after(epoch: int, seconds: float = 2.0, loss: float = 0.5) -> Progress:
     """Progress after an epoch of four, of 100 images each."""
-    return Progress(epoch, 4, 100, loss, 0.75, seconds)
+    return Progress(epoch, 4, 100 * epoch, 400, loss, 0.75, seconds)
 
 
 def test_the_rate_is_that_of_the_whole_training_so_far() -> None:
@@ -21,7 +21,7 @@ def test_off_a_terminal_the_last_epoch_is_one_plain_line(capsys: pytest.CaptureF
     with shown("vit.digits") as show:
         show(after(4))
     out, err = capsys.readouterr()
-    assert out == "vit.digits: epoch 4/4, loss 0.5000, accuracy 75.0%, 200 images/s, 0 s, 0 s left\n"
+    assert out == "vit.digits: epoch 4/4, loss 0.5000, accuracy 75.0%, 200 images/s, 2 s, 0 s left\n"
     assert err == ""
 
 
@@ -41,3 +41,9 @@ def test_off_a_terminal_a_line_comes_once_enough_time_has_passed(
             show(after(epoch))
     starts = [line.split(",")[0] for line in capsys.readouterr().out.splitlines()]
     assert starts == ["vit.digits: epoch 1/4", "vit.digits: epoch 2/4"]
+
+
+def test_off_a_terminal_a_training_that_diverges_says_so_at_once(capsys: pytest.CaptureFixture[str]) -> None:
+    with shown("vit.digits") as show:
+        show(after(1, loss=float("nan")))
+    assert capsys.readouterr().out.startswith("vit.digits: epoch 1/4, loss nan")

@@ -14,8 +14,9 @@ from study_files import ROOT
 from tiny_runs import SETTINGS, digit_shards, requested, seen, sha256, trained
 
 from looksam.errors import UserError
+from looksam.history import HISTORY
 from looksam.models import build
-from looksam.train import HISTORY, Objective, seeded, train
+from looksam.train import Objective, seeded, train
 
 STEPS_PER_EPOCH, EPOCHS = 64 // 15, 3
 STEPS = STEPS_PER_EPOCH * EPOCHS
@@ -128,7 +129,7 @@ def test_the_weights_are_those_of_the_runs_network_and_finite(run: Path) -> None
 
 def test_progress_is_shown_after_every_epoch(tmp_path: Path, shards: Path) -> None:
     shown = seen(tmp_path / "run", shards)
-    assert [(p.epoch, p.epochs, p.images) for p in shown] == [(e, EPOCHS, 60) for e in (1, 2, 3)]
+    assert [(p.epoch, p.epochs, p.images) for p in shown] == [(e, EPOCHS, 60 * e) for e in (1, 2, 3)]
 
 
 def test_progress_is_the_mean_over_the_epochs_steps(tmp_path: Path, shards: Path) -> None:
