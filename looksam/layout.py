@@ -1,6 +1,6 @@
 """How a table is laid out: the request that `tabulate` fills, with caption, facts and the paper's numbers."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from looksam.cells import Cell, Table
@@ -155,9 +155,14 @@ def entry(row: int, column: int, metric: str) -> Row:
 
 
 def header(axis: Mapping[str, Any] | list[Row]) -> str:
-    """What an axis varies, as a table's corner names it."""
+    """What an axis varies, as a table's corner names it, in the order of its labels."""
     keys = [key for key in axis[0] if key != "label"] if isinstance(axis, list) else list(axis)
-    return ", ".join(key.replace("_", " ") for key in keys)
+    return ", ".join(key.replace("_", " ") for key in model_first(keys))
+
+
+def model_first(keys: Iterable[str]) -> list[str]:
+    """Settings in the order in which a label names them."""
+    return sorted(keys, key=lambda key: key != "model")
 
 
 def setting_facts(settings: Row) -> dict[str, str]:

@@ -13,7 +13,7 @@ from typing import Any
 from looksam.cells import Cell, Place, Point, Run, Table, excluded
 from looksam.config import Row, load_config
 from looksam.fingerprint import Code
-from looksam.layout import OPTIMIZER_LABELS, Layout
+from looksam.layout import OPTIMIZER_LABELS, Layout, model_first
 from looksam.requests import write_request
 from looksam.settings import Resolver, digest, words
 
@@ -67,7 +67,8 @@ class Study:
         """How a table names a combination of settings: by the labels in the config, model first."""
         recipe = self.config.recipes.get(self.config.tables[table].get("runs", {}).get("recipe", ""), {})
         parts = []
-        for key, value in sorted(coordinates.items(), key=lambda item: item[0] != "model"):
+        for key in model_first(coordinates):
+            value = coordinates[key]
             rows = {"method": self.config.methods, "model": self.config.models}.get(key, {})
             label = rows.get(value, {}).get("label", str(value))
             parts.append(
