@@ -19,6 +19,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
         parsed.command(parsed)
     except UserError as error:
         sys.exit(f"looksam {parsed.name}: error: {error}")
+    except ModuleNotFoundError as error:
+        needs = "it needs the pipeline: pip install 'looksam[pipeline]'"
+        sys.exit(f"looksam {parsed.name}: error: no module {error.name!r}; {needs}")
 
 
 def parser() -> argparse.ArgumentParser:

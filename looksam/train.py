@@ -129,7 +129,7 @@ class Objective:
 def training_device() -> torch.device:
     """The machine's accelerator, or its CPU."""
     if torch.accelerator.is_available():
-        return torch.device(torch.accelerator.current_accelerator(check_available=True) or "cpu")
+        return torch.device(torch.accelerator.current_accelerator() or "cpu")
     return torch.device("cpu")
 
 

@@ -84,6 +84,21 @@ def test_a_mistake_found_during_a_command_is_one_line_too(
     assert str(end.value.code).startswith("looksam shard: error: unknown source 'floppy'; known: digits")
 
 
+def test_a_core_only_installation_is_told_what_the_pipeline_needs(tmp_path: Path) -> None:
+    (tmp_path / "run.json").write_text("{}")
+    code = "import sys; sys.modules['pyarrow'] = None; from looksam.cli import main; main(sys.argv[1:])"
+    done = subprocess.run(
+        [sys.executable, "-c", code, "train", tmp_path / "run.json"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    (line,) = done.stderr.splitlines()
+    assert "error: no module 'pyarrow'" in line
+    assert "pip install 'looksam[pipeline]'" in line
+
+
 def test_a_command_that_fails_leaves_no_copy_of_its_request(tmp_path: Path) -> None:
     folder = requested(tmp_path / "run", tmp_path / "nowhere")
     with pytest.raises(SystemExit):
