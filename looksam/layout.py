@@ -102,7 +102,7 @@ class Layout:
         pairs: dict[str, None] = {}
         for cell in table.cells:
             for run in cell.runs[:1]:
-                paper = self.paper.settings(cell.coordinates, table.name)
+                paper = self.paper.found(cell.coordinates, table.name) | {"model": cell.coordinates["model"]}
                 for key, (theirs, ours) in differences(paper, run.settings).items():
                     pairs[f"{self.named(key, theirs)} → {ours}"] = None
         return list(pairs)
@@ -117,13 +117,10 @@ class Layout:
 
 def differences(paper: Row, ours: Row) -> dict[str, tuple[Any, Any]]:
     """By setting, the paper's value and ours, where they differ and a reader of the table must know."""
-    pairs = {
-        "model": (paper["model"]["name"], ours["model"]["name"]),
-        "dataset": (paper["dataset"]["name"], ours["dataset"]["name"]),
-        "batch_size": (paper["batch_size"], ours["batch_size"]),
-        **{key: (paper["method"].get(key), ours["method"].get(key)) for key in ("rho", "alpha")},
-    }
-    differ = {key: pair for key, pair in pairs.items() if pair[0] != pair[1]}
+    named = {key: ours[key]["name"] for key in DESCRIBED}
+    numbers = {key: ours["method"][key] for key in ("rho", "alpha") if key in ours["method"]}
+    mine = named | {"batch_size": ours["batch_size"]} | numbers
+    differ = {key: (paper.get(key), value) for key, value in mine.items() if paper.get(key) != value}
     described = {key: (pair[0], description(ours[key])) for key, pair in differ.items() if key in DESCRIBED}
     return differ | described
 

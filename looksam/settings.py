@@ -55,7 +55,17 @@ class Resolver:
         return paper
 
     def settings(self, coordinates: Row, table: str) -> Row:
-        """The settings, without seed, of the run at a table's coordinates.
+        """The settings, without seed, of the run at a table's coordinates."""
+        where = f"config/tables/{table}.yaml"
+        paper = self.paper_side(coordinates, where)
+        files = f"config/recipes/{paper['recipe']}.yaml, config/scales/{self.scale_name}.yaml"
+        found = self.typed(self.found(coordinates, table), f"{where} (with {files})")
+        resolved = self.assembled(found, paper, f"{where} (with {files})")
+        self.check(resolved, f"{where} (with {files})")
+        return resolved
+
+    def found(self, coordinates: Row, table: str) -> Row:
+        """What the config says of the run at a table's coordinates, be it enough for a run or not.
 
         One value, several owners, the first wins: the table's cell; the method's row; the scale (its cases,
         then its settings); the recipe (its cases, then its plain settings).
@@ -74,12 +84,7 @@ class Resolver:
             found |= layer
         found |= {key: method[key] for key in ("rho", "alpha") if key in method}
         said = coordinates | {key: paper[key] for key in ("batch_size", "dataset")}
-        found |= {key: self.stand_in(key, value) for key, value in said.items() if key not in NAMES}
-        files = f"config/recipes/{paper['recipe']}.yaml, config/scales/{self.scale_name}.yaml"
-        where = f"{where} (with {files})"
-        resolved = self.assembled(self.typed(found, where), paper, method, where)
-        self.check(resolved, where)
-        return resolved
+        return found | {key: self.stand_in(key, value) for key, value in said.items() if key not in NAMES}
 
     def typed(self, found: Row, where: str) -> Row:
         """The settings, checked, since tables and stand-ins may hold anything; 1 and 1.0 made one number."""
@@ -89,9 +94,9 @@ class Resolver:
             key: float(value) if kinds[key].get("type") == "number" else value for key, value in found.items()
         }
 
-    def assembled(self, found: Row, paper: Row, method: Row, where: str) -> Row:
+    def assembled(self, found: Row, paper: Row, where: str) -> Row:
         """The settings in the order of the pipeline, model, data set and method written out."""
-        config = self.config
+        config, method = self.config, self.method(paper["method"], where)
         model = one_of(self.stand_in("model", paper["model"]), "model", config.models, where)
         dataset = one_of(found["dataset"], "data set", config.datasets, where)
         missing = [key for key in RUN_KEYS if key not in found and key != "clip"]

@@ -115,9 +115,10 @@ class Study:
         for table in self.tables.values():
             if table.runs:
                 found[f"results/evaluations/{table.name}.json"] = self.evaluation(table)
-            found[f"results/tables/{table.name}.json"] = self.layout.request(table) | {
-                "code": code.fingerprint("tables", "tabulate")
-            }
+            request = self.layout.request(table)
+            architectures = {cell["model"]["architecture"] for cell in request["cells"] if cell["model"]}
+            request["code"] = code.fingerprint("tables", "tabulate", architectures)
+            found[f"results/tables/{table.name}.json"] = request
         found["results/report.json"] = {
             "tables": list(self.tables),
             "code": code.fingerprint("report", "report"),

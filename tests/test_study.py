@@ -209,3 +209,11 @@ def test_writing_the_requests_again_touches_none(tmp_path: Path) -> None:
 def test_planning_starts_no_torch() -> None:
     code = "import sys, looksam.study, looksam.failure; sys.exit('torch' in sys.modules)"
     subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True)
+
+
+def test_a_variant_that_only_a_small_scale_can_run_needs_nothing_at_the_papers(tmp_path: Path) -> None:
+    root = copied(tmp_path)
+    edit(root / "config/tables/table2.yaml", lambda table: table["columns"]["batch_size"].append(2048))
+    edit(root / "config/scales/mini.yaml", lambda scale: scale["stand_ins"]["batch_size"].update({2048: 10}))
+    caption = study(root, tables=["table2"]).requests()["results/tables/table2.json"]["caption"]
+    assert "batch size 2048 → 10" in caption
