@@ -9,7 +9,7 @@ export PATH := $(CURDIR)/.venv/bin:$(PATH)
 .PHONY: tables test lint bench
 
 tables: .venv/pipeline
-	snakemake --cores all reports/all_tables.html
+	snakemake --cores all --quiet host rules reason -- reports/all_tables.html
 	@echo
 	@echo "The report: $(CURDIR)/reports/all_tables.html"
 

@@ -14,6 +14,8 @@ FAILED_JOB = re.compile(
     r"(?:    .*\n)*?    log: (?P<log>.+?)(?: \(check log.*)?\n",
     flags=re.MULTILINE,
 )
+# all that Snakemake tells of a failed job under --quiet rules: the command, which names its log
+FAILED_COMMAND = re.compile(r"^Command '[^']*?exec &> >\(tee (?P<log>\S+)\)", flags=re.MULTILINE)
 
 
 def say_last(snakemake_logs: Sequence[str]) -> None:
@@ -24,16 +26,18 @@ def say_last(snakemake_logs: Sequence[str]) -> None:
 def last_words(snakemake_logs: Sequence[str]) -> list[str]:
     """The last lines of each failed job that Snakemake's logs tell of, and where its whole log lies."""
     text = "".join(Path(log).read_text(errors="replace") for log in snakemake_logs if Path(log).is_file())
-    said = {}
+    messages = {Path(command["log"]): "no message" for command in FAILED_COMMAND.finditer(text)}
     for job in FAILED_JOB.finditer(text):
+        messages[Path(job["log"])] = job["message"] or "no message"
         if f"\nFinished jobid: {job['job']} " in text[job.end() :]:
-            continue  # a retry did it
-        log = Path(job["log"])
-        lines = (
-            [line for line in log.read_text(errors="replace").splitlines() if line.strip()]
-            if log.is_file()
-            else []
-        )
-        shown = lines[-LINES_SHOWN:] or [job["message"] or "it left no message"]
-        said[log] = ["", f"rule {job['rule']} failed:", *(f"  {line}" for line in shown), f"its log: {log}"]
-    return [line for lines in said.values() for line in lines]
+            del messages[Path(job["log"])]  # a retry did it
+    return [line for log, message in messages.items() for line in of_job(log, message)]
+
+
+def of_job(log: Path, message: str) -> list[str]:
+    """What is said of one failed job: the last lines of its log, or Snakemake's message where it has none."""
+    lines = log.read_text(errors="replace").splitlines() if log.is_file() else []
+    shown = [line for line in lines if line.strip()][-LINES_SHOWN:] or [message]
+    # results/logs/<rule>/<wildcards>.log, or <rule>.log without wildcards
+    rule = log.stem if log.parent.name == "logs" else log.parent.name
+    return ["", f"rule {rule} failed:", *(f"  {line}" for line in shown), f"its log: {log}"]

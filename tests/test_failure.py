@@ -148,3 +148,19 @@ def test_a_job_that_a_retry_finished_has_not_failed(tmp_path: Path) -> None:
     log = tmp_path / "snakemake.log"
     log.write_text(LOG.format(logs=tmp_path) + "\nFinished jobid: 2 (Rule: train)\n")
     assert "rule train failed:" not in last_words([str(log)])
+
+
+def test_a_job_that_failed_quietly_is_told_by_its_command(tmp_path: Path) -> None:
+    # all that Snakemake 9.27 logs of it under --quiet rules
+    (tmp_path / "logs/train").mkdir(parents=True)
+    (tmp_path / "logs/train/b.log").write_text("looksam train: error: no index\n")
+    command = f"exec &> >(tee {tmp_path}/logs/train/b.log)\n\n        looksam train results/runs/b/run.json"
+    (tmp_path / "snakemake.log").write_text(
+        f"Command 'set -euo pipefail;  \n        {command}' returned non-zero exit status 1.\n"
+    )
+    assert last_words([str(tmp_path / "snakemake.log")]) == [
+        "",
+        "rule train failed:",
+        "  looksam train: error: no index",
+        f"its log: {tmp_path}/logs/train/b.log",
+    ]

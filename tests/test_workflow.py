@@ -270,10 +270,10 @@ def test_a_mistake_in_the_config_is_said_without_a_traceback(fresh: Study) -> No
     assert "File " not in done.stderr + done.stdout
 
 
-def test_missing_data_is_said_last_with_the_path_of_the_log(fresh: Study) -> None:
-    done = fresh.snakemake(
-        "--cores", "1", "--configfile", "config/paper.yaml", "--", "results/tables/table7.parquet"
-    )
+@pytest.mark.parametrize("quiet", [[], ["--quiet", "host", "rules", "reason"]], ids=["all told", "quiet"])
+def test_missing_data_is_said_last_with_the_path_of_the_log(fresh: Study, quiet: list[str]) -> None:
+    paper = ["--configfile", "config/paper.yaml", "--", "results/tables/table7.parquet"]
+    done = fresh.snakemake("--cores", "1", *quiet, *paper)
     *_, error, log = done.stderr.strip().splitlines()
     assert done.returncode == 1
     assert "data/cifar10 does not exist" in error
