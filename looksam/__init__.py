@@ -7,7 +7,8 @@ the planning modules (`looksam.study` and others, which the Snakefile imports) s
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from looksam.sharpness import Method, SharpnessAware
+    from looksam.method import Method
+    from looksam.sharpness import SharpnessAware
 
 __all__ = ["Method", "SharpnessAware"]
 __version__ = "0.1.0"

@@ -16,11 +16,11 @@ Definition = ast.FunctionDef | ast.ClassDef | ast.Assign | ast.AnnAssign
 
 # module-level dicts from a name that may stand in a run's settings to what it chooses
 CHOICES = frozenset(
-    {"ASCENTS", "DESCENTS", "ARCHITECTURES", "OPTIMIZERS", "SCHEDULES", "AUGMENTS", "SOURCES"}
+    {"ASCENTS", "DESCENTS", "ALPHAS", "ARCHITECTURES", "OPTIMIZERS", "SCHEDULES", "AUGMENTS", "SOURCES"}
 )
 
 # modules that show, write or refuse things, and decide no number
-SILENT = frozenset({"progress", "files", "errors", "requests"})
+SILENT = frozenset({"progress", "files", "errors", "requests", "diagnostics"})
 
 
 class Code:

@@ -90,9 +90,8 @@ class Resolver:
         """The settings, checked, since tables and stand-ins may hold anything; 1 and 1.0 made one number."""
         check(found, "settings", self.config.schema, where)
         kinds = self.config.schema["$defs"]["settings"]["properties"]
-        return {
-            key: float(value) if kinds[key].get("type") == "number" else value for key, value in found.items()
-        }
+        numbers = [key for key in found if "number" in kinds[key].get("type", ())]
+        return found | {key: float(found[key]) for key in numbers if not isinstance(found[key], str)}
 
     def assembled(self, found: Row, paper: Row, where: str) -> Row:
         """The settings in the order of the pipeline, model, data set and method written out."""
@@ -126,14 +125,15 @@ class Resolver:
         """Of a method, only what it uses: a new alpha makes no new run of SAM."""
         if method["k"] == 0:
             return {"k": 0}
-        keys = ["rho"] if method["descent"] == "g_s" else ["rho", "alpha"]
+        keys = ["rho"] if method["descent"] == "g_s" else ["rho", "alpha"]  # every other descent has an alpha
         for key in keys:
             if key not in found:
                 raise UserError(
                     f"{where}: no {key} for {described(paper)}; give it in config/methods.yaml, the recipe "
                     "or the scale"
                 )
-        return {key: method[key] for key in ("k", "ascent", "descent")} | {key: found[key] for key in keys}
+        own = {key: method[key] for key in ("k", "ascent", "descent", "start", "replay") if key in method}
+        return own | {key: found[key] for key in keys}
 
     def stand_in(self, key: str, value: Any) -> Any:
         """What stands in for a value of the paper at this scale: itself, where none is listed for its key."""

@@ -1,113 +1,136 @@
-"""A sharpness-aware gradient for any torch optimizer: the method, and what lives from step to step."""
+"""A sharpness-aware gradient for any torch optimizer: what a method does at each step, and what lives on."""
 
-import math
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Any, TypeVar
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
+from typing import Any, TypeVar, overload
 
 import torch
 from torch import Tensor, nn
 
 from looksam.ascent import ASCENTS
 from looksam.descent import DESCENTS
+from looksam.diagnostics import diagnose
+from looksam.method import Method
+from looksam.refresh import Refresh, as_state, from_state, guarded, products, refresh
 from looksam.replay import kept_buffers, perturbed, random_states, replayed
-from looksam.vector import norm
+from looksam.vector import norm, ratio
 
 Loss = TypeVar("Loss")
-
-
-@dataclass(frozen=True)
-class Method:
-    """Where to look, which way to go and how often; `Method()` never looks and is the base optimizer alone.
-
-    k: period of ascent steps, 1 always, 0 never. ascent, descent: names in ASCENTS and DESCENTS.
-    rho: length of the perturbation. alpha: length of the reused g_v relative to ||g||.
-    """
-
-    k: int = 0
-    ascent: str = "global"
-    descent: str = "g_s"
-    rho: float = 0.05
-    alpha: float = 0.7
-
-    def __post_init__(self) -> None:
-        if not isinstance(self.k, int) or isinstance(self.k, bool) or self.k < 0:
-            raise ValueError(f"k must be an integer >= 0 (0 never looks, 1 at every step), got {self.k!r}")
-        for field, table in (("ascent", ASCENTS), ("descent", DESCENTS)):
-            if getattr(self, field) not in table:
-                raise ValueError(f"unknown {field} {getattr(self, field)!r}; known: {', '.join(table)}")
-        for field in ("rho", "alpha"):
-            value = getattr(self, field)
-            is_number = isinstance(value, int | float) and not isinstance(value, bool)
-            if not is_number or not 0 <= value < math.inf:
-                raise ValueError(f"{field} must be a finite number >= 0, got {value!r}")
 
 
 class SharpnessAware:
     """Leaves a method's gradient in `p.grad`, for an optimizer that need not know.
 
-    step: calls of `backward` so far. memory: g_v by parameter name, empty while nothing is remembered.
+    step: calls of `backward` so far. diagnostics: 0-dim tensors on the device, of the last ascent step; their
+    names and meanings are in `diagnose`.
     """
 
     def __init__(self, model: nn.Module, method: Method) -> None:
         self.model = model
         self.method = method
         self.step = 0
-        self.memory: dict[str, Tensor] = {}
-        self._memory_norm = torch.zeros(())  # ||g_v||, kept because every step between divides by it
+        self.diagnostics: dict[str, Tensor] = {}
+        self._refreshes: list[Refresh] = []  # the last one first, as many as the descent goes back
         self._parameters = dict(model.named_parameters())  # kept because walking the modules is slow
+        moves = ASCENTS[method.ascent].moves
+        self._moved = {id(p) for m in model.modules() if moves(m) for p in m.parameters(recurse=False)}
 
     @property
     def is_ascent(self) -> bool:
         """The next `backward` takes a second gradient."""
-        return self.method.k > 0 and self.step % self.method.k == 0
+        method = self.method
+        return method.k > 0 and self.step >= method.start and (self.step - method.start) % method.k == 0
 
-    def backward(self, closure: Callable[[], Loss]) -> Loss:
+    @property
+    def is_finite(self) -> Tensor:
+        """The passes of the last `backward` were finite; 0-dim, on the device. Read before `p.grad` changes.
+
+        Taken from `p.grad` when asked for, which is not finite if any of the passes was not.
+        """
+        return torch.isfinite(norm(list(self._gradients().values())))
+
+    @property
+    def memory(self) -> dict[str, Tensor]:
+        """The g_v of the last refresh by parameter name; empty while nothing is remembered."""
+        return self._refreshes[0].g_v if self._refreshes else {}
+
+    @overload
+    def backward(self, closure: Callable[[], Loss]) -> Loss: ...
+    @overload
+    def backward(self, closure: Sequence[Callable[[], Loss]]) -> list[Loss]: ...
+    def backward(self, closure: Callable[[], Loss] | Sequence[Callable[[], Loss]]) -> Loss | list[Loss]:
         """Leave the method's gradient in `p.grad` and return the loss of the first pass.
 
         closure: zeroes the gradients, runs forward and backward on one batch, returns the loss. It is called
         twice on ascent steps, on the same batch. If it raises, weights, memory and step are what they were.
+        Or a list of them, one for each micro-batch, called in order, of which the first alone zeroes the
+        gradients; the list of their losses is returned.
         """
+        closures = [closure] if callable(closure) else list(closure)
         if self.is_ascent:
-            loss = self._look(closure)
+            losses = self._look(closures)
         else:
-            loss = closure()
-            if self.memory:
-                self._reuse()
+            losses = [run() for run in closures]
+            self._reuse()
         self.step += 1
-        return loss
+        return losses[0] if callable(closure) else losses
 
-    def _look(self, closure: Callable[[], Loss]) -> Loss:
+    def _look(self, closures: list[Callable[[], Loss]]) -> list[Loss]:
         before = random_states({p.device for p in self._parameters.values()})
-        loss = closure()
-        g = [x.clone() for x in self._gradients().values()]  # because the second pass writes over p.grad
-        w = [p.detach() for p in self._trainable().values()]
-        ascent = ASCENTS[self.method.ascent]
-        with replayed(before), kept_buffers(self.model), perturbed(w, ascent(w, g, self.method.rho)):
-            closure()
-        gradients = self._gradients()
-        g_s = list(gradients.values())
-        handed_over, g_v = DESCENTS[self.method.descent].fresh(g, g_s)
+        losses = [run() for run in closures]
+        g = {name: x.clone() for name, x in self._gradients().items()}  # the second pass writes over p.grad
+        with replayed(before) if self.method.replay else nullcontext(), kept_buffers(self.model):
+            self._run_perturbed(g, closures)
+        self._descend(g, self._gradients())
+        return losses
+
+    def _run_perturbed(self, g: dict[str, Tensor], closures: list[Callable[[], Loss]]) -> None:
+        w = {name: self._parameters[name].detach() for name in g if id(self._parameters[name]) in self._moved}
+        if not w:
+            raise ValueError(
+                f"ascent {self.method.ascent!r} moves no trainable parameter of this model; take another of "
+                f"{', '.join(ASCENTS)}"
+            )
+        epsilon = ASCENTS[self.method.ascent].epsilon
+        moved = list(w.values())
+        with perturbed(moved, epsilon(moved, [g[name] for name in w], self.method.rho)):
+            for run in closures:
+                run()
+
+    def _descend(self, g_by_name: dict[str, Tensor], gradients: dict[str, Tensor]) -> None:
+        descent, old = DESCENTS[self.method.descent], self._refreshes[0] if self._refreshes else None
+        if old is not None and list(old.g_v) != list(gradients):
+            old = None
+        g, g_s = list(g_by_name.values()), list(gradients.values())
+        seen = products(g, g_s, list(old.g_v.values()) if old is not None else [])
+        along = ratio(descent.over(seen.g_g_s), descent.over(seen.g_g))
+        handed_over, g_v = descent.fresh(g, g_s, along, self.method.alpha)
         if handed_over is not g_s:
             torch._foreach_copy_(g_s, handed_over)  # in place, because DDP's buckets are views of p.grad
-        if g_v:
-            self._remember(dict(zip(gradients, g_v, strict=True)))
-        return loss
+        new = refresh(dict(zip(gradients, g_v, strict=True)), seen, along, descent.over, old) if g_v else None
+        if new is not None:
+            self._remember(new, old, torch.isfinite(seen.g_g.sum() + seen.g_s_g_s.sum()))
+        self.diagnostics = diagnose(seen, new, old, self.method.alpha, descent.over)
+        # times 1, or NaN where g overflowed and g_s did not: a GradScaler must skip the step
+        torch._foreach_mul_(g_s, 1 + 0 * seen.g_g.sum())
 
-    def _remember(self, g_v: dict[str, Tensor]) -> None:
-        # A gradient that overflowed must not live on for k steps: the old g_v stays, chosen on the device.
-        is_finite = torch.isfinite(norm(list(g_v.values())))
-        old = [self.memory[name] if name in self.memory else torch.zeros_like(x) for name, x in g_v.items()]
-        self.memory = {name: torch.where(is_finite, g_v[name], x) for name, x in zip(g_v, old, strict=True)}
-        self._memory_norm = norm(list(self.memory.values()))
+    def _remember(self, new: Refresh, old: Refresh | None, is_finite: Tensor) -> None:
+        # A gradient that overflowed must not live on for k steps.
+        age = DESCENTS[self.method.descent].age
+        kept = self._refreshes if old is not None else []
+        shifted = [new, *kept][: age + 1]
+        befores = [*kept, *[None] * len(shifted)]
+        self._refreshes = [guarded(a, b, is_finite) for a, b in zip(shifted, befores, strict=False)]
 
     def _reuse(self) -> None:
-        between = DESCENTS[self.method.descent].between
-        gradients = self._gradients()
+        descent, method = DESCENTS[self.method.descent], self.method
+        if descent.between is None or len(self._refreshes) <= descent.age:
+            return
+        gradients, last = self._gradients(), self._refreshes[descent.age]
         # Once a layer was frozen or thawed, g_v is a vector of another space: plain g until the next refresh.
-        if between is not None and list(gradients) == list(self.memory):
-            g_v = list(self.memory.values())
-            between(list(gradients.values()), g_v, self._memory_norm, self.method.alpha)
+        if list(gradients) == list(last.g_v):
+            seed = self.step - (self.step - method.start) % method.k
+            descent.between(list(gradients.values()), last, method.alpha, seed)
 
     def _trainable(self) -> dict[str, nn.Parameter]:
         return {name: p for name, p in self._parameters.items() if p.requires_grad}
@@ -128,25 +151,17 @@ class SharpnessAware:
         return gradients
 
     def state_dict(self) -> dict[str, Any]:
-        """What must survive a restart: `step`, an int, and `memory`, tensors by parameter name."""
-        return {"step": self.step, "memory": dict(self.memory)}
+        """What must survive a restart: `step`, an int, and `refreshes`, dicts of tensors, the last first."""
+        return {"step": self.step, "refreshes": [as_state(x) for x in self._refreshes]}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Go on where `state_dict` was taken, in the middle of a period too; the tensors are copied.
 
         Raises ValueError if the method reuses nothing or the names or shapes are not those of the model.
         """
-        memory: dict[str, Tensor] = state["memory"]
-        if memory and (self.method.k == 0 or DESCENTS[self.method.descent].between is None):
+        refreshes = state["refreshes"]
+        if refreshes and (self.method.k == 0 or DESCENTS[self.method.descent].between is None):
             raise ValueError(f"the state holds a g_v and {self.method} uses none; take the method it is from")
-        shapes = {name: tuple(p.shape) for name, p in self._trainable().items()} if memory else {}
-        saved = {name: tuple(x.shape) for name, x in memory.items()}
-        wrong = [name for name in {**shapes, **saved} if shapes.get(name) != saved.get(name)]
-        if wrong:
-            found = [
-                f"{name} is {saved.get(name, 'absent')}, not {shapes.get(name, 'there')}" for name in wrong
-            ]
-            raise ValueError(f"the state is not of this model's trainable parameters: {'; '.join(found)}")
+        over = DESCENTS[self.method.descent].over
+        self._refreshes = [from_state(x, self._trainable(), over) for x in refreshes]
         self.step = state["step"]
-        self.memory = {name: memory[name].to(self._parameters[name], copy=True) for name in shapes}
-        self._memory_norm = norm(list(self.memory.values())) if memory else torch.zeros(())

@@ -19,10 +19,11 @@ from looksam.augment import training_batch
 from looksam.files import replace_file, replace_with
 from looksam.history import History
 from looksam.loader import Images, batches, load
+from looksam.method import Method
 from looksam.models import build
 from looksam.optimizers import base_optimizer, schedule
 from looksam.progress import SECONDS_BETWEEN_LOOKS, Progress, Show
-from looksam.sharpness import Method, SharpnessAware
+from looksam.sharpness import SharpnessAware
 
 
 def train(request: Path, show: Show) -> None:

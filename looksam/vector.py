@@ -24,17 +24,22 @@ def norm(a: Vector) -> Tensor:
     return norms(a).square().sum().sqrt()
 
 
-def dot(a: Vector, b: Vector) -> Tensor:
-    """<a, b> over all tensors, 0-dim.
+def dots(a: Vector, b: Vector) -> Tensor:
+    """<a_l, b_l> of each tensor, [len(a)].
 
-    Product and pairwise sum, not BLAS: equal values give equal bits wherever they lie in memory, so dot(a, b)
-    is exactly dot(b, b) where a equals b, and `reject` leaves exactly nothing there.
+    Product and pairwise sum, not BLAS: equal values give equal bits wherever they lie in memory, so
+    dots(a, b) is exactly dots(b, b) where a equals b, and `reject` leaves exactly nothing there.
     """
     dtype = precision(a)
-    return torch.stack([(x.to(dtype) * y.to(dtype)).sum() for x, y in zip(a, b, strict=True)]).sum()
+    return torch.stack([(x.to(dtype) * y.to(dtype)).sum() for x, y in zip(a, b, strict=True)])
 
 
-def ratio(numerator: Tensor, denominator: Tensor) -> Tensor:
+def dot(a: Vector, b: Vector) -> Tensor:
+    """<a, b> over all tensors, 0-dim."""
+    return dots(a, b).sum()
+
+
+def ratio(numerator: Tensor | float, denominator: Tensor) -> Tensor:
     """numerator / denominator, and 0 where that is not finite: a norm of 0, or so near it that it overflows.
 
     Instead of a small number in the denominator, which would leave a part along `g` in what `reject` returns.
@@ -42,16 +47,26 @@ def ratio(numerator: Tensor, denominator: Tensor) -> Tensor:
     return torch.nan_to_num(numerator / denominator, nan=0.0, posinf=0.0, neginf=0.0)
 
 
+def scaled(a: Vector, scale: Tensor) -> Vector:
+    """scale * a; scale: 0-dim, or [len(a)] with one for each tensor."""
+    return list(torch._foreach_mul(a, scale if scale.ndim == 0 else scale.unbind()))
+
+
+def without(a: Vector, b: Vector, share: Tensor) -> Vector:
+    """a - share * b; share: 0-dim, or [len(a)] with one for each tensor."""
+    return list(torch._foreach_sub(a, scaled(b, share)))
+
+
 def reject(a: Vector, b: Vector) -> Vector:
     """The part of `a` orthogonal to `b`, a - (<a, b> / ||b||^2) b; all of `a` where b = 0."""
-    along = torch._foreach_mul(b, ratio(dot(a, b), dot(b, b)))
-    return list(torch._foreach_sub(a, along))
+    return without(a, b, ratio(dot(a, b), dot(b, b)))
 
 
 def add_scaled_(a: Vector, b: Vector, scale: Tensor) -> None:
-    """Change `a` in place to a + scale * b; scale: 0-dim, on the device.
+    """Change `a` in place to a + scale * b; scale: on the device, 0-dim or [len(a)] with one for each tensor.
 
     One pass over memory; with a scale on the device, foreach calls take two and a temporary as large as `b`.
     """
-    for x, y in zip(a, b, strict=True):
-        x.addcmul_(y, scale)
+    scales = scale.expand(len(a)).unbind()
+    for x, y, s in zip(a, b, scales, strict=True):
+        x.addcmul_(y, s)

@@ -22,19 +22,19 @@ def g() -> list[torch.Tensor]:
 @pytest.mark.parametrize("ascent", ["global", "layerwise"])
 def test_the_perturbation_has_length_rho(ascent, w, g):
     # one rounding a tensor: a few units in the last place of float64
-    torch.testing.assert_close(norm(ASCENTS[ascent](w, g, RHO)).item(), RHO, rtol=1e-14, atol=0)
+    torch.testing.assert_close(norm(ASCENTS[ascent].epsilon(w, g, RHO)).item(), RHO, rtol=1e-14, atol=0)
 
 
 @pytest.mark.parametrize("ascent", ASCENTS)
 def test_no_gradient_means_no_perturbation(ascent, w, g):
-    epsilon = ASCENTS[ascent](w, [torch.zeros_like(x) for x in g], RHO)
+    epsilon = ASCENTS[ascent].epsilon(w, [torch.zeros_like(x) for x in g], RHO)
     assert all((x == 0).all() for x in epsilon)
 
 
 @pytest.mark.parametrize("ascent", ASCENTS)
 def test_a_gradient_near_underflow_gives_no_nan(ascent):
     w, g = [torch.ones(()), torch.ones(3)], [torch.tensor(1e-42), torch.full((3,), 1e-42)]
-    assert all(x.isfinite().all() for x in ASCENTS[ascent](w, g, RHO))
+    assert all(x.isfinite().all() for x in ASCENTS[ascent].epsilon(w, g, RHO))
 
 
 def test_the_global_ascent_goes_along_the_gradient(w, g):

@@ -180,7 +180,11 @@ def test_a_function_that_nothing_uses_counts_for_nothing(package: Path) -> None:
 
 
 def test_a_new_row_of_a_table_of_choices_counts_for_nothing(package: Path) -> None:
-    replace(package / "ascent.py", '"global": whole_model,', '"global": whole_model, "all": whole_model,')
+    replace(
+        package / "ascent.py",
+        '"global": Ascent(whole_model),',
+        '"global": Ascent(whole_model), "all": Ascent(whole_model),',
+    )
     assert changed(package) == set()
     assert "all" in Code(package).choices("ascent", "ASCENTS")
 

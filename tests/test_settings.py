@@ -264,3 +264,33 @@ def test_one_and_1_0_are_one_run(tmp_path: Path) -> None:
         edit(root / "config/tables/table6.yaml", lambda table, rho=rho: table["columns"].update(rho=[rho]))
         runs.append(list(study(root, tables=["table6"]).runs))
     assert runs[0] == runs[1]
+
+
+@pytest.mark.parametrize("alpha", ["auto", "cos"])
+@pytest.mark.parametrize(
+    ("file", "give"),
+    [
+        (METHODS, lambda methods, alpha: methods["looksam-5"].update(alpha=alpha)),
+        (RECIPE, lambda recipe, alpha: recipe["cases"].append({"when": {"k": 5}, "set": {"alpha": alpha}})),
+        (PAPER, lambda scale, alpha: scale.update(settings={"alpha": alpha})),
+    ],
+)
+def test_alpha_may_be_a_name(tmp_path: Path, file: str, give: Any, alpha: str) -> None:
+    root = copied(tmp_path)
+    edit(root / file, lambda content: give(content, alpha))
+    assert settings(root, LOOKSAM_5, "paper")["method"]["alpha"] == alpha
+
+
+def test_start_and_replay_make_other_runs_where_they_are_given_and_are_in_no_other(tmp_path: Path) -> None:
+    root = copied(tmp_path)
+    before = ids(root)
+    edit(root / METHODS, lambda methods: methods["looksam-5"].update(start=3, replay=False))
+    assert settings(root, LOOKSAM_5)["method"].items() >= {"start": 3, "replay": False}.items()
+    assert before - ids(root) == of_methods(before, "looksam-5")
+
+
+@pytest.mark.parametrize("descent", ["g_v_per_tensor", "gsam", "random", "g_v_before"])
+def test_every_descent_but_g_s_has_an_alpha(tmp_path: Path, descent: str) -> None:
+    root = copied(tmp_path)
+    edit(root / METHODS, lambda methods: methods["looksam-5"].update(descent=descent, alpha=0.3))
+    assert settings(root, LOOKSAM_5)["method"]["alpha"] == 0.3
