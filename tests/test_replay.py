@@ -88,6 +88,13 @@ def test_both_passes_draw_the_same_dropout_masks():
     assert not torch.equal(first, second)
 
 
+def test_without_replay_the_passes_draw_different_masks():
+    model = built(masked)
+    SharpnessAware(model, Method(k=1, replay=False)).backward(Closure(model, batches(1)[0]))
+    first, second = model[2].drawn
+    assert not torch.equal(first, second)
+
+
 def test_random_numbers_go_on_as_after_one_pass():
     model, (batch,) = built(masked), batches(1)
     torch.manual_seed(2)
