@@ -29,15 +29,19 @@ def perturbed(w: Vector, epsilon: Vector) -> Iterator[None]:
 @contextmanager
 def kept_buffers(model: nn.Module) -> Iterator[None]:
     """Buffers are given back as they were: BatchNorm counts a batch once, in `num_batches_tracked` too."""
-    saved = {name: buffer.clone() for name, buffer in model.named_buffers()}
+    # one walk over the modules: named_buffers, before and after, takes as long as the sums of a small model
+    saved = [
+        (module, name, buffer.clone())
+        for module in model.modules()
+        for name, buffer in module._buffers.items()
+        if buffer is not None
+    ]
     try:
         yield
     finally:
-        buffers = dict(
-            model.named_buffers()
-        )  # by name, because a module may have put a new tensor in its place
-        for name, buffer in saved.items():
-            buffers[name].copy_(buffer)
+        for module, name, buffer in saved:
+            # by name, because a module may have put a new tensor in its place
+            getattr(module, name).copy_(buffer)
 
 
 def random_states(devices: set[torch.device]) -> RandomStates:

@@ -67,6 +67,8 @@ class SharpnessAware:
         gradients; the list of their losses is returned.
         """
         closures = [closure] if callable(closure) else list(closure)
+        if not closures:
+            raise ValueError("no closure to run; give one, or a list with one for each micro-batch")
         if self.is_ascent:
             losses = self._look(closures)
         else:

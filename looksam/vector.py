@@ -31,7 +31,9 @@ def dots(a: Vector, b: Vector) -> Tensor:
     dots(a, b) is exactly dots(b, b) where a equals b, and `reject` leaves exactly nothing there.
     """
     dtype = precision(a)
-    return torch.stack([(x.to(dtype) * y.to(dtype)).sum() for x, y in zip(a, b, strict=True)])
+    # one at a time, and `to` only where it does something: on small tensors the call costs as much as the sum
+    one, other = ((x if x.dtype == dtype else x.to(dtype) for x in vector) for vector in (a, b))
+    return torch.stack([(x * y).sum() for x, y in zip(one, other, strict=True)])
 
 
 def dot(a: Vector, b: Vector) -> Tensor:
