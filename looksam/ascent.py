@@ -1,5 +1,6 @@
 """Where to look: the perturbation of the weights at which the second gradient is taken."""
 
+import re
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -89,7 +90,7 @@ def elementwise(w: Vector, g: Vector, rho: float) -> Vector:
 
 def is_normalisation(module: nn.Module) -> bool:
     """The module is a normalisation layer, told by its class's name: BatchNorm2d, LayerNorm, LlamaRMSNorm."""
-    return "norm" in type(module).__name__.lower()
+    return re.search("Norm(?![a-z])", type(module).__name__) is not None
 
 
 ASCENTS: dict[str, Ascent] = {
