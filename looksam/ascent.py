@@ -31,7 +31,8 @@ def whole_model(w: Vector, g: Vector, rho: float) -> Vector:
 
     w, g: same shapes. rho: length of epsilon over all tensors. Foret et al. 2021, equation 2.
     """
-    return scaled(g, ratio(rho, norm(g)))
+    length = norm(g)
+    return list(torch._foreach_mul(g, ratio(torch.full_like(length, rho), length)))
 
 
 def layerwise(w: Vector, g: Vector, rho: float) -> Vector:
