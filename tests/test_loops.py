@@ -10,6 +10,8 @@ from test_replay import masked
 from torch import Tensor, nn
 
 from looksam import Method, SharpnessAware
+from looksam.ascent import ASCENTS
+from looksam.descent import DESCENTS
 
 K = 3
 LOOKSAM = Method(k=K, descent="g_v", rho=0.1, alpha=0.6)
@@ -104,6 +106,26 @@ def test_under_bf16_autocast_weights_and_memory_stay_float32_and_the_loss_falls(
         optimizer.step()
     assert losses[-1] < 0.7 * losses[0]
     assert {x.dtype for x in (*model.parameters(), *sharpness.memory.values())} == {torch.float32}
+
+
+@pytest.mark.parametrize("descent", DESCENTS)
+@pytest.mark.parametrize("ascent", ASCENTS)
+def test_weights_of_several_dtypes_keep_them(ascent, descent):
+    model = nn.Sequential(nn.Flatten(), nn.Linear(16, 8).bfloat16(), nn.LayerNorm(8), nn.Linear(8, 3))
+    dtypes = [p.dtype for p in model.parameters()]
+    sharpness = SharpnessAware(model, Method(k=2, ascent=ascent, descent=descent, rho=0.1))
+    images, labels = batches(1)[0]
+
+    def closure() -> None:
+        model.zero_grad()
+        hidden = model[1](model[0](images.bfloat16())).float()
+        nn.functional.cross_entropy(model[3](model[2](hidden)), labels).backward()
+
+    for _ in range(4):
+        sharpness.backward(closure)
+        assert [p.grad.dtype for p in model.parameters()] == dtypes
+    assert all(x.isfinite() for x in sharpness.diagnostics.values())
+    assert [x.dtype for x in sharpness.memory.values()] in ([], dtypes)
 
 
 class Scaled:
