@@ -4,13 +4,15 @@
 the planning modules (`looksam.study` and others, which the Snakefile imports) start without torch.
 """
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from looksam.facade import SharpnessAwareOptimizer
     from looksam.method import Method
     from looksam.sharpness import SharpnessAware
 
-__all__ = ["Method", "SharpnessAware"]
+__all__ = ["Method", "SharpnessAware", "SharpnessAwareOptimizer"]
 __version__ = "0.1.0"
 
 
@@ -19,6 +21,5 @@ def __getattr__(name: str) -> Any:
         raise AttributeError(
             f"module 'looksam' has no attribute {name!r}; public names: {', '.join(__all__)}"
         )
-    from looksam import sharpness
-
-    return getattr(sharpness, name)
+    module = "looksam.facade" if name == "SharpnessAwareOptimizer" else "looksam.sharpness"
+    return getattr(import_module(module), name)
