@@ -20,7 +20,7 @@ def test_a_code_block_of_the_documentation_runs(
     names: dict[str, object] = {}
     exec(compile(block, "documentation", "exec"), names)
     # each block builds something that a reader goes on with
-    assert names.keys() & {"sharpness", "elementwise"}
+    assert names.keys() & {"sharpness", "optimizer", "elementwise"}
 
 
 @pytest.mark.parametrize(
