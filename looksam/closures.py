@@ -1,11 +1,12 @@
 """The closure that `optimizer.step` is given: taken apart where a framework wrapped it, and checked."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from typing import Any, NamedTuple
 
-from torch import nn
+from torch import Tensor, nn
+from torch.autograd.graph import register_multi_grad_hook
 
 
 class Parts(NamedTuple):
@@ -51,22 +52,28 @@ def _nothing() -> None:
 
 
 @contextmanager
-def zeroed_inside(p: nn.Parameter) -> Iterator[None]:
-    """Raises ValueError if what runs inside leaves the gradient of `p` that was there, or adds to it.
+def zeroed_inside(parameters: Sequence[nn.Parameter]) -> Iterator[None]:
+    """Raises ValueError if what runs inside leaves the gradients that were there, or adds to them.
 
-    Told by counting changes of the tensor, never by its values, since those would wait for the device.
+    Told by whether the first of them was touched until the first new gradient came, never by values, which
+    would wait for the device. parameters: the trainable ones.
     """
-    before = p.grad
+    before = parameters[0].grad if parameters else None
     if before is None:
         yield
         return
-    version, additions = before._version, []
-    handle = p.register_post_accumulate_grad_hook(lambda _: additions.append(1))
+    version, is_left = before._version, []
+
+    def look(_: Tensor) -> None:
+        is_left.append(parameters[0].grad is before and before._version == version)
+
+    handle = register_multi_grad_hook(parameters, look, mode="any")
     try:
         yield
     finally:
         handle.remove()
-    if p.grad is before and before._version - version == len(additions):
+    # Sharded parameters are given their gradient without a hook: there, zeroing must set it to None.
+    if is_left[0] if is_left else parameters[0].grad is before:
         raise ValueError(
             "the closure did not zero the gradients that were there before: what was accumulated outside of "
             "it would be missing from the second pass. Begin it with optimizer.zero_grad(); to accumulate, "

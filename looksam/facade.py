@@ -1,6 +1,5 @@
 """A base optimizer and a method as one torch optimizer, for frameworks that want to hold an `Optimizer`."""
 
-import inspect
 from collections.abc import Mapping
 from functools import partial
 from typing import Any
@@ -9,6 +8,7 @@ import torch
 from torch import nn
 from torch.optim import Optimizer
 
+from looksam.base import check_kind, check_parameters
 from looksam.closures import parted, zeroed_inside
 from looksam.sharpness import Method, SharpnessAware
 
@@ -37,31 +37,23 @@ class SharpnessAwareOptimizer(Optimizer):
     state = _of_base("state")
 
     def __init__(self, base: Optimizer, model: nn.Module, method: Method) -> None:
-        _check_base(base)
+        check_kind(base)
+        if isinstance(base, SharpnessAwareOptimizer):
+            raise ValueError("base is sharpness-aware already; take base.base, the optimizer inside")
         self.base = base
         self.sharpness = SharpnessAware(model, method)
         self._names = {p: name for name, p in model.named_parameters()}
         self._by_size = sorted(self._names, key=torch.numel)
         # In a dict, because Lightning's wrapper of an optimizer reads our attributes and sets its own.
-        self._gradient = {"is_ready": False, "is_running": False}
-        self._check_parameters()
+        self._gradient = dict.fromkeys(("is_ready", "is_running", "is_second_pass"), False)
+        check_parameters(base, self._names)
         # Hooks and profiling as in any optimizer; its __init__ would make parameter groups of its own.
         self.__setstate__({})
 
-    def _check_parameters(self) -> None:
-        held = {p for group in self.base.param_groups for p in group["params"]}
-        strange = [tuple(p.shape) for p in held if p not in self._names]
-        if strange:
-            raise ValueError(
-                f"{len(strange)} parameters of the base optimizer are not the model's, of shapes "
-                f"{', '.join(map(str, strange[:5]))}; build it of model.parameters(), once it is complete"
-            )
-        left_out = [name for p, name in self._names.items() if p.requires_grad and p not in held]
-        if left_out:
-            raise ValueError(
-                f"the base optimizer does not hold {', '.join(left_out[:5])} ({len(left_out)} trainable "
-                "parameters of the model); add them, or freeze them: requires_grad_(False)"
-            )
+    @property
+    def is_second_pass(self) -> bool:
+        """The closure is running at other weights: its loss is not the one to log."""
+        return self._gradient["is_second_pass"]
 
     def backward(self, closure: Any) -> Any:
         """Leave the method's gradient in `p.grad`, for clipping and then `step()`; return the loss.
@@ -77,7 +69,8 @@ class SharpnessAwareOptimizer(Optimizer):
             with torch.enable_grad():
                 loss = self.sharpness.backward(self._checked(closure))
         finally:
-            self._gradient["is_running"] = False
+            self._gradient.update(is_running=False, is_second_pass=False)
+            torch.clear_autocast_cache()
         self._gradient["is_ready"] = True
         return loss
 
@@ -93,8 +86,10 @@ class SharpnessAwareOptimizer(Optimizer):
             nonlocal is_first
             if is_first:
                 is_first = False
-                with zeroed_inside(next(p for p in self._by_size if p.requires_grad)):
+                with zeroed_inside([p for p in self._by_size if p.requires_grad]):
                     return closure()
+            self._gradient["is_second_pass"] = True
+            torch.clear_autocast_cache()  # of the weights, where autocast is on around the whole step
             self.base.zero_grad()  # so that a closure that relies on zeroed gradients has them twice
             return closure()
 
@@ -141,7 +136,7 @@ class SharpnessAwareOptimizer(Optimizer):
     def add_param_group(self, param_group: dict[str, Any]) -> None:
         """Give the base another group of the model's parameters, as when a layer is thawed."""
         self.base.add_param_group(param_group)
-        self._check_parameters()
+        check_parameters(self.base, self._names)
 
     def state_dict(self) -> dict[str, Any]:
         """The base's state with one more entry, `sharpness`: the step and what is remembered."""
@@ -180,16 +175,3 @@ class SharpnessAwareOptimizer(Optimizer):
     def __getstate__(self) -> dict[str, Any]:
         own = ("base", "sharpness", "_names", "_by_size", "_gradient")
         return {name: self.__dict__[name] for name in own}
-
-
-def _check_base(base: Optimizer) -> None:
-    if not isinstance(base, Optimizer) or isinstance(base, SharpnessAwareOptimizer):
-        raise ValueError(
-            f"base must be a torch.optim.Optimizer, not sharpness-aware itself, got {type(base).__name__}"
-        )
-    closure = inspect.signature(base.step).parameters.get("closure")
-    if closure is not None and closure.default is inspect.Parameter.empty:
-        raise ValueError(
-            f"{type(base).__name__} calls the closure itself, at weights of its own; take a base optimizer "
-            "whose step() needs none"
-        )

@@ -1,6 +1,7 @@
 """SharpnessAwareOptimizer as torch's own machinery sees it: schedulers, clipping, scalers, hooks, files."""
 
 import copy
+from contextlib import nullcontext
 from functools import partial
 
 import pytest
@@ -59,6 +60,15 @@ def test_it_is_the_core_and_the_base_bit_for_bit(method, base):
 
 def test_the_closure_runs_twice_on_ascent_steps_and_once_between():
     assert [closure.calls for closure in go(facade(), batches(7))] == [2, 1, 1, 2, 1, 1, 2]
+
+
+def test_the_closure_can_tell_the_second_pass():
+    optimizer, seen = facade(), []
+    for batch in batches(2):
+        closure = Closure(optimizer.sharpness.model, batch)
+        optimizer.step(lambda run=closure: (seen.append(optimizer.is_second_pass), run())[1])
+    assert seen == [False, True, False]
+    assert not optimizer.is_second_pass
 
 
 def test_step_returns_the_loss_of_the_first_pass():
@@ -184,6 +194,27 @@ def test_a_thawed_layer_joins_as_a_group():
     optimizer.add_param_group({"params": [first]})
     go(optimizer, batches(4)[1:])
     assert not torch.equal(first, before)
+
+
+def test_autocast_around_the_step_sees_the_other_weights_in_the_second_pass():
+    def trained(outside: bool) -> torch.Tensor:
+        model = built().float()
+        optimizer = SharpnessAwareOptimizer(BASES["sgd"](list(model.parameters())), model, LOOKSAM)
+        autocast = partial(torch.autocast, "cpu", torch.bfloat16)
+        for images, labels in batches(4):
+            closure = Closure(model, (images.float(), labels))
+            with autocast() if outside else nullcontext():
+                optimizer.step(closure if outside else autocast()(closure.__call__))
+        return weights(optimizer)
+
+    assert torch.equal(trained(outside=True), trained(outside=False))
+
+
+def test_a_model_with_nothing_to_train_is_told_so():
+    optimizer = facade()
+    optimizer.sharpness.model.requires_grad_(False)
+    with pytest.raises(ValueError, match="no trainable parameter"):
+        optimizer.step(lambda: None)
 
 
 class Unzeroed(Closure):
@@ -340,10 +371,15 @@ def test_trainable_parameters_that_the_base_does_not_hold_are_named():
         SharpnessAwareOptimizer(BASES["sgd"](list(model.parameters())[1:]), model, LOOKSAM)
 
 
-@pytest.mark.parametrize("base", [lambda model: facade(), lambda model: "adamw"])
-def test_a_base_that_is_no_plain_optimizer_is_refused(base):
-    with pytest.raises(ValueError, match=r"must be a torch.optim.Optimizer, not sharpness-aware itself, got"):
-        SharpnessAwareOptimizer(base(built()), built(), LOOKSAM)
+def test_a_base_that_is_no_optimizer_is_refused():
+    with pytest.raises(ValueError, match=r"must be a torch\.optim\.Optimizer, got str"):
+        SharpnessAwareOptimizer("adamw", built(), LOOKSAM)
+
+
+def test_a_base_that_is_sharpness_aware_itself_is_refused():
+    optimizer = facade()
+    with pytest.raises(ValueError, match=r"sharpness-aware already; take base\.base"):
+        SharpnessAwareOptimizer(optimizer, optimizer.sharpness.model, LOOKSAM)
 
 
 def test_a_base_that_calls_the_closure_itself_is_refused():

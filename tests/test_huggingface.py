@@ -18,6 +18,7 @@ transformers = pytest.importorskip(
     "transformers", reason="needs transformers: pip install 'looksam[trainers]'"
 )
 from accelerate.optimizer import AcceleratedOptimizer  # noqa: E402
+from accelerate.state import AcceleratorState  # noqa: E402
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 
@@ -48,6 +49,12 @@ def data() -> list[dict[str, torch.Tensor]]:
 def base_and_schedule(model: nn.Module) -> tuple[torch.optim.Optimizer, Callable]:
     base = torch.optim.AdamW(model.parameters(), lr=1e-2)
     return base, lambda optimizer: torch.optim.lr_scheduler.StepLR(optimizer, step_size=2, gamma=0.5)
+
+
+@pytest.fixture(autouse=True)
+def forgotten() -> None:
+    """accelerate remembers the precision of the first run in a process."""
+    AcceleratorState._reset_state(reset_partial_state=True)
 
 
 @pytest.fixture(scope="module")

@@ -179,6 +179,34 @@ def test_a_run_takes_the_second_gradient_on_ascent_steps_alone():
     assert fitted(Classifier()).calls == [0, 0, 1, 2, 3, 3, 4, 5, 6, 6, 7]
 
 
+def run_once(model, batch):
+    model.zero_grad()
+    loss = nn.functional.cross_entropy(model(batch[0]), batch[1])
+    loss.backward()
+    return loss.detach()
+
+
+def test_the_loss_of_the_first_pass_alone_can_be_logged():
+    class Logging(Classifier):
+        def training_step(self, batch, batch_idx):
+            loss = super().training_step(batch, batch_idx)
+            if not self.optimizers().is_second_pass:
+                self.log("loss", loss, on_step=False, on_epoch=True, batch_size=1)
+            return loss
+
+    model, losses = network(), []
+    base, schedule = base_and_schedule(model)
+    scheduler, sharpness = schedule(base), SharpnessAware(model, LOOKSAM)
+    for step, batch in enumerate(loader()):
+        torch.manual_seed(step)
+        losses.append(sharpness.backward(partial(run_once, model, batch)).item())
+        base.step()
+        scheduler.step()
+    run = trainer()
+    run.fit(Logging(), loader())
+    assert run.callback_metrics["loss"].item() == pytest.approx(sum(losses) / BATCHES, rel=1e-6)
+
+
 def test_hooks_before_the_optimizers_step_run_once_a_step():
     assert fitted(Classifier()).hooks == BATCHES
 
