@@ -136,7 +136,11 @@ class SharpnessAwareOptimizer(Optimizer):
     def add_param_group(self, param_group: dict[str, Any]) -> None:
         """Give the base another group of the model's parameters, as when a layer is thawed."""
         self.base.add_param_group(param_group)
-        check_parameters(self.base, self._names)
+        try:
+            check_parameters(self.base, self._names)
+        except ValueError:
+            self.base.param_groups.pop()
+            raise
 
     def state_dict(self) -> dict[str, Any]:
         """The base's state with one more entry, `sharpness`: the step and what is remembered."""

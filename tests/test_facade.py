@@ -363,6 +363,7 @@ def test_parameters_that_are_not_the_models_are_refused():
     optimizer = facade()
     with pytest.raises(ValueError, match="are not the model's"):
         optimizer.add_param_group({"params": [strange]})
+    assert len(optimizer.param_groups) == 1
 
 
 def test_trainable_parameters_that_the_base_does_not_hold_are_named():
