@@ -6,6 +6,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from looksam.ranks import blank, laid_out
 from looksam.refresh import Over, Refresh, each, push, whole
 from looksam.vector import Vector, add_scaled_, norm, norms, ratio, reject, without
 
@@ -75,7 +76,7 @@ def push_anywhere(g: Vector, last: Refresh, alpha: Alpha, seed: int) -> None:
     """
     # far from the seeds of trainings, whose initial weights would be drawn from the same numbers
     generators = {x.device: torch.Generator(x.device).manual_seed(2**40 + seed) for x in g}
-    r = [torch.empty_like(x).normal_(generator=generators[x.device]) for x in g]
+    r = [laid_out(blank(x).normal_(generator=generators[x.device]), x) for x in g]
     add_scaled_(g, r, norm(g) * push(last, alpha) * ratio(last.g_v_norm, norm(r)))
 
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from looksam.ascent import ASCENTS
 from looksam.descent import DESCENTS
+from looksam.perturbations import PERTURBATIONS
 from looksam.refresh import ALPHAS
 
 
@@ -15,7 +16,8 @@ class Method:
     k: period of ascent steps, 1 always, 0 never. ascent, descent: names in ASCENTS and DESCENTS.
     rho: length of the perturbation. alpha: length of the reused g_v relative to ||g||, or a name in ALPHAS of
     how it is measured. start: the first ascent step; the steps before are the base optimizer's. replay: both
-    passes draw the same random numbers, and so the same dropout masks.
+    passes draw the same random numbers, and so the same dropout masks. perturbation: whose gradient makes
+    epsilon, where a step has many micro-batches or ranks; a name in PERTURBATIONS.
     """
 
     k: int = 0
@@ -25,13 +27,15 @@ class Method:
     alpha: float | str = 0.7
     start: int = 0
     replay: bool = True
+    perturbation: str = "synchronised"
 
     def __post_init__(self) -> None:
         for field, meaning in (("k", " (0 never looks, 1 at every step)"), ("start", "")):
             value = getattr(self, field)
             if not isinstance(value, int) or isinstance(value, bool) or value < 0:
                 raise ValueError(f"{field} must be an integer >= 0{meaning}, got {value!r}")
-        for field, table in (("ascent", ASCENTS), ("descent", DESCENTS)):
+        tables = (("ascent", ASCENTS), ("descent", DESCENTS), ("perturbation", PERTURBATIONS))
+        for field, table in tables:
             if getattr(self, field) not in table:
                 raise ValueError(f"unknown {field} {getattr(self, field)!r}; known: {', '.join(table)}")
         names = f", or one of {', '.join(ALPHAS)}"

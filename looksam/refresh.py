@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
+from looksam.ranks import laid_out
 from looksam.vector import Vector, dots, norms, ratio
 
 
@@ -100,7 +101,10 @@ def from_state(state: Mapping[str, Any], parameters: Mapping[str, Tensor], over:
             f"the state's norms have shape {tuple(sizes[0].shape)}, not {tuple(expected)}: one "
             "descent counts by tensor, the other over the model; take the descent that the state is from"
         )
-    g_v = {name: state["g_v"][name].to(p, copy=True) for name, p in parameters.items()}
+    g_v = {
+        name: laid_out(state["g_v"][name].to(p.device, p.dtype, copy=True), p)
+        for name, p in parameters.items()
+    }
     return Refresh(g_v, *sizes)
 
 

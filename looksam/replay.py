@@ -6,6 +6,7 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor, nn
 
+from looksam.ranks import local
 from looksam.vector import Vector
 
 RandomStates = dict[torch.device, Tensor]
@@ -17,6 +18,7 @@ def perturbed(w: Vector, epsilon: Vector) -> Iterator[None]:
 
     Given back by copying, since (w + epsilon) - epsilon is not always w.
     """
+    w, epsilon = local(w), local(epsilon)
     saved = [x.clone() for x in w]
     try:
         torch._foreach_add_(w, epsilon)

@@ -132,7 +132,11 @@ class Resolver:
                     f"{where}: no {key} for {described(paper)}; give it in config/methods.yaml, the recipe "
                     "or the scale"
                 )
-        own = {key: method[key] for key in ("k", "ascent", "descent", "start", "replay") if key in method}
+        own = {
+            key: method[key]
+            for key in ("k", "ascent", "descent", "start", "replay", "perturbation")
+            if key in method
+        }
         return own | {key: found[key] for key in keys}
 
     def stand_in(self, key: str, value: Any) -> Any:

@@ -11,6 +11,8 @@ from looksam.ascent import ASCENTS
 from looksam.descent import DESCENTS
 from looksam.diagnostics import diagnose
 from looksam.method import Method
+from looksam.perturbations import PERTURBATIONS, added, average_, check_ranks
+from looksam.ranks import gathered_anew, local
 from looksam.refresh import Refresh, as_state, from_state, guarded, products, refresh
 from looksam.replay import kept_buffers, perturbed, random_states, replayed
 from looksam.vector import norm, ratio
@@ -26,6 +28,7 @@ class SharpnessAware:
     """
 
     def __init__(self, model: nn.Module, method: Method) -> None:
+        check_ranks(model, method.perturbation)
         self.model = model
         self.method = method
         self.step = 0
@@ -78,12 +81,31 @@ class SharpnessAware:
         return losses[0] if callable(closure) else losses
 
     def _look(self, closures: list[Callable[[], Loss]]) -> list[Loss]:
-        before = random_states({p.device for p in self._parameters.values()})
-        losses = [run() for run in closures]
-        g = {name: x.clone() for name, x in self._gradients().items()}  # the second pass writes over p.grad
-        with replayed(before) if self.method.replay else nullcontext(), kept_buffers(self.model):
-            self._run_perturbed(g, closures)
-        self._descend(g, self._gradients())
+        perturbation = PERTURBATIONS[self.method.perturbation]
+        losses: list[Loss] = []
+        g: dict[str, Tensor] = {}
+        g_s: dict[str, Tensor] = {}  # of all looks but the last, which is in p.grad
+        looks = perturbation.looks(self.model, closures)
+        for i, (first, second) in enumerate(looks):
+            before = random_states({p.device for p in self._parameters.values()})
+            losses += [run() for run in first]
+            own = self._gradients()
+            g = added(g, own)  # copies, because the second pass writes over p.grad
+            if i == 0:
+                own = g  # the same; the closure may free p.grad before the second pass
+            with replayed(before) if self.method.replay else nullcontext(), kept_buffers(self.model):
+                self._run_perturbed(own, second)
+            if i < len(looks) - 1:
+                g_s = added(g_s, self._gradients())
+        gradients = self._gradients()
+        if g_s:
+            torch._foreach_add_(list(gradients.values()), list(g_s.values()))
+            del g_s
+        if perturbation.averages_g:
+            average_(self.model, list(g.values()))
+        if perturbation.averages_g_s:
+            average_(self.model, list(gradients.values()))
+        self._descend(g, gradients)
         return losses
 
     def _run_perturbed(self, g: dict[str, Tensor], closures: list[Callable[[], Loss]]) -> None:
@@ -95,7 +117,8 @@ class SharpnessAware:
             )
         epsilon = ASCENTS[self.method.ascent].epsilon
         moved = list(w.values())
-        with perturbed(moved, epsilon(moved, [g[name] for name in w], self.method.rho)):
+        rho = self.method.rho
+        with gathered_anew(self.model, moved), perturbed(moved, epsilon(moved, [g[name] for name in w], rho)):
             for run in closures:
                 run()
 
@@ -108,13 +131,15 @@ class SharpnessAware:
         along = ratio(descent.over(seen.g_g_s), descent.over(seen.g_g))
         handed_over, g_v = descent.fresh(g, g_s, along, self.method.alpha)
         if handed_over is not g_s:
-            torch._foreach_copy_(g_s, handed_over)  # in place, because DDP's buckets are views of p.grad
+            torch._foreach_copy_(
+                local(g_s), local(handed_over)
+            )  # in place, because DDP's buckets are views of p.grad
         new = refresh(dict(zip(gradients, g_v, strict=True)), seen, along, descent.over, old) if g_v else None
         if new is not None:
             self._remember(new, old, torch.isfinite(seen.g_g.sum() + seen.g_s_g_s.sum()))
         self.diagnostics = diagnose(seen, new, old, self.method.alpha, descent.over)
         # times 1, or NaN where g overflowed and g_s did not: a GradScaler must skip the step
-        torch._foreach_mul_(g_s, 1 + 0 * seen.g_g.sum())
+        torch._foreach_mul_(local(g_s), 1 + 0 * seen.g_g.sum())
 
     def _remember(self, new: Refresh, old: Refresh | None, is_finite: Tensor) -> None:
         # A gradient that overflowed must not live on for k steps.

@@ -6,6 +6,8 @@ Norms and products are summed in float32, or float64 where a tensor is, and stay
 import torch
 from torch import Tensor
 
+from looksam.ranks import is_sharded, local, over_ranks
+
 Vector = list[Tensor]
 
 
@@ -16,7 +18,8 @@ def precision(a: Vector) -> torch.dtype:
 
 def norms(a: Vector) -> Tensor:
     """||a_l|| of each tensor, [len(a)]."""
-    return torch.stack(torch._foreach_norm(a, 2, dtype=precision(a)))
+    own = torch.stack(torch._foreach_norm(local(a), 2, dtype=precision(a)))
+    return over_ranks(own.square(), a).sqrt() if is_sharded(a[0]) else own
 
 
 def norm(a: Vector) -> Tensor:
@@ -32,8 +35,8 @@ def dots(a: Vector, b: Vector) -> Tensor:
     """
     dtype = precision(a)
     # one at a time, and `to` only where it does something: on small tensors the call costs as much as the sum
-    one, other = ((x if x.dtype == dtype else x.to(dtype) for x in vector) for vector in (a, b))
-    return torch.stack([(x * y).sum() for x, y in zip(one, other, strict=True)])
+    one, other = ((x if x.dtype == dtype else x.to(dtype) for x in local(vector)) for vector in (a, b))
+    return over_ranks(torch.stack([(x * y).sum() for x, y in zip(one, other, strict=True)]), a)
 
 
 def dot(a: Vector, b: Vector) -> Tensor:
@@ -70,5 +73,5 @@ def add_scaled_(a: Vector, b: Vector, scale: Tensor) -> None:
     One pass over memory; with a scale on the device, foreach calls take two and a temporary as large as `b`.
     """
     scales = scale.expand(len(a)).unbind()
-    for x, y, s in zip(a, b, scales, strict=True):
+    for x, y, s in zip(local(a), local(b), scales, strict=True):
         x.addcmul_(y, s)

@@ -281,11 +281,14 @@ def test_alpha_may_be_a_name(tmp_path: Path, file: str, give: Any, alpha: str) -
     assert settings(root, LOOKSAM_5, "paper")["method"]["alpha"] == alpha
 
 
-def test_start_and_replay_make_other_runs_where_they_are_given_and_are_in_no_other(tmp_path: Path) -> None:
+def test_start_replay_and_perturbation_make_other_runs_where_given_and_are_in_no_other(
+    tmp_path: Path,
+) -> None:
     root = copied(tmp_path)
     before = ids(root)
-    edit(root / METHODS, lambda methods: methods["looksam-5"].update(start=3, replay=False))
-    assert settings(root, LOOKSAM_5)["method"].items() >= {"start": 3, "replay": False}.items()
+    given = {"start": 3, "replay": False, "perturbation": "micro-batch"}
+    edit(root / METHODS, lambda methods: methods["looksam-5"].update(given))
+    assert settings(root, LOOKSAM_5)["method"].items() >= given.items()
     assert before - ids(root) == of_methods(before, "looksam-5")
 
 
