@@ -85,18 +85,29 @@ def check_ranks(model: nn.Module, perturbation: str) -> None:
             f"some parameters are sharded and {', '.join(names)} are not; shard all that are trained: call "
             "fully_shard on the whole model too, without ignored_params"
         )
-    if perturbation == "synchronised" or isinstance(model, DistributedDataParallel):
+    if perturbation != "synchronised":
+        check_perturbation(model, perturbation, are_sharded=True in kinds)
+
+
+def check_perturbation(model: nn.Module, perturbation: str, are_sharded: bool) -> None:
+    """ValueError where ranks of the model cannot have an epsilon of their own, or not be averaged after."""
+    if isinstance(model, DistributedDataParallel):
+        if model.static_graph:
+            raise ValueError(
+                f"perturbation {perturbation!r} begins with a pass that is not averaged, which "
+                "DistributedDataParallel with static_graph cannot; take static_graph=False, or synchronised"
+            )
         return
     if perturbation == "rank":
         why = (
             "is impossible with sharded parameters (FSDP2): ranks hold parts of one set of weights, so they "
             "share one epsilon; take synchronised or micro-batch, or DistributedDataParallel"
-            if True in kinds
+            if are_sharded
             else f"needs DistributedDataParallel, got {type(model).__name__}; give the wrapped model itself, "
             "and compile inside of it; without ranks, take synchronised"
         )
         raise ValueError(f"perturbation 'rank' {why}")
-    if True not in kinds and dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1:
+    if not are_sharded and dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1:
         raise ValueError(
             f"perturbation 'micro-batch' in a group of {dist.get_world_size()} processes needs "
             f"DistributedDataParallel or fully_shard, got {type(model).__name__}; give the wrapped model"

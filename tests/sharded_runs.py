@@ -1,19 +1,18 @@
 """What two processes do with a model sharded over them by FSDP2, for tests of distribution."""
 
-import io
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
 import torch
+from sharded_state import resumed
 from torch import Tensor, nn
-from torch.distributed.device_mesh import init_device_mesh
-from torch.distributed.fsdp import FullyShardedDataParallel, fully_shard
+from torch.distributed.fsdp import FullyShardedDataParallel
 from torch.distributed.tensor import DTensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from two_ranks import (
     LOOKS,
     SETTINGS,
-    K,
     Results,
     adamw,
     batches,
@@ -21,6 +20,7 @@ from two_ranks import (
     closures,
     part,
     refused,
+    sharded,
     train,
     weights,
     with_perturbation,
@@ -29,16 +29,6 @@ from two_ranks import (
 from looksam import Method, SharpnessAware
 from looksam.ascent import ASCENTS
 from looksam.descent import DESCENTS
-
-
-def sharded(model: nn.Module, **options: Any) -> nn.Module:
-    """The model under FSDP2, each of its layers gathered by itself."""
-    mesh = init_device_mesh("cpu", (2,))
-    for child in model.children():
-        if list(child.parameters()):
-            fully_shard(child, mesh=mesh, **options)
-    fully_shard(model, mesh=mesh, **options)
-    return model
 
 
 def fsdp_methods() -> dict[str, Method]:
@@ -66,6 +56,7 @@ def as_fsdp(rank: int) -> Results:
     found["after an error"] = weights(
         train(after_an_error(sharded(built("prelu")), rank), LOOKS["looksam"], 1, rank, 2)
     )
+    found["reduced once"] = weights(reducing_once(sharded(built("prelu")), rank))
     found |= resumed(rank) | operations(rank)
     with refused(found, "rank"):
         SharpnessAware(sharded(built("mlp")), Method(k=1, perturbation="rank"))
@@ -90,30 +81,22 @@ def train_resharding(model: nn.Module, rank: int) -> nn.Module:
     return model
 
 
-def resumed(rank: int) -> Results:
-    """Weights of trainings that stopped in the middle of a period and went on from a state of each kind."""
-    found: Results = {}
-    for kind in ("shards", "whole tensors"):
-        model, seen = sharded(built("prelu")), batches()
-        optimizer, sharpness = adamw(model), SharpnessAware(model, LOOKS["looksam"])
-        for i, batch in enumerate(seen):
-            if i == K + 1:
-                state = sharpness.state_dict()
-                if kind == "whole tensors":
-                    state["refreshes"] = [
-                        {**x, "g_v": {name: v.full_tensor() for name, v in x["g_v"].items()}}
-                        for x in state["refreshes"]
-                    ]
-                    found["whole state"] = state
-                file = io.BytesIO()
-                torch.save(state, file)
-                file.seek(0)
-                sharpness = SharpnessAware(model, LOOKS["looksam"])
-                sharpness.load_state_dict(torch.load(file, weights_only=True))
-            sharpness.backward(closures(model, [part(batch, rank, 2)]))
-            optimizer.step()
-        found[f"resumed from {kind}"] = weights(model)
-    return found
+def reducing_once(model: nn.Module, rank: int) -> nn.Module:
+    """As `train` in two micro-batches, of which the last alone reduces the gradients of both."""
+    optimizer, sharpness = adamw(model), SharpnessAware(model, LOOKS["looksam"])
+    for batch in batches():
+        share = part(batch, rank, 2)
+        first, last = closures(model, [part(share, i, 2) for i in range(2)])
+
+        def local(first: Callable[[], Tensor] = first) -> Tensor:
+            model.set_requires_gradient_sync(False)
+            loss = first()
+            model.set_requires_gradient_sync(True)
+            return loss
+
+        sharpness.backward([local, last])
+        optimizer.step()
+    return model
 
 
 def after_an_error(model: nn.Module, rank: int) -> nn.Module:

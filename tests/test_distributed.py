@@ -153,6 +153,14 @@ def test_in_a_group_of_processes_a_model_that_is_not_wrapped_is_refused(ddp):
     assert ddp[0]["refused micro-batch"].startswith(expected)
 
 
+@pytest.mark.parametrize("perturbation", ["rank", "micro-batch"])
+def test_a_pass_of_each_rank_alone_is_refused_for_a_static_graph(ddp, perturbation):
+    assert (
+        "DistributedDataParallel with static_graph cannot"
+        in ddp[0][f"refused {perturbation} of a static graph"]
+    )
+
+
 @pytest.mark.parametrize("name", fsdp_methods())
 def test_fsdp2_equals_one_process(fsdp, name):
     method = fsdp_methods()[name]
@@ -182,7 +190,11 @@ def test_an_epsilon_for_each_micro_batch_under_fsdp2_is_that_of_its_parts_on_all
     assert_equal(fsdp[0]["micro-batch"], weights(model))
 
 
-@pytest.mark.parametrize("kind", ["shards", "whole tensors"])
+def test_micro_batches_under_fsdp2_of_which_the_last_alone_reduces_equal_one_process(fsdp):
+    assert_equal(fsdp[0]["reduced once"], weights(train(built("prelu"), LOOKS["looksam"], parts=1)))
+
+
+@pytest.mark.parametrize("kind", ["shards", "whole tensors", "a distributed checkpoint"])
 def test_resuming_mid_period_under_fsdp2_changes_nothing(fsdp, kind):
     for found in fsdp:
         assert torch.equal(found[f"resumed from {kind}"], found["descent g_v"])

@@ -12,6 +12,8 @@ import torch
 import torch.distributed as dist
 from nets import Batch, Transformer, convnet, mlp
 from torch import Tensor, nn
+from torch.distributed.device_mesh import init_device_mesh
+from torch.distributed.fsdp import fully_shard
 from torch.nn.parallel import DistributedDataParallel
 
 from looksam import Method, SharpnessAware
@@ -121,6 +123,9 @@ def as_ddp(rank: int) -> Results:
     for perturbation in ("rank", "micro-batch"):
         with refused(found, perturbation):
             SharpnessAware(built("mlp"), Method(k=1, perturbation=perturbation))
+        with refused(found, f"{perturbation} of a static graph"):
+            static = DistributedDataParallel(built("mlp"), static_graph=True)
+            SharpnessAware(static, Method(k=1, perturbation=perturbation))
     return found
 
 
@@ -137,6 +142,16 @@ def refused(found: Results, name: str) -> Iterator[None]:
         found[f"refused {name}"] = str(error)
 
 
+def sharded(model: nn.Module, **options: Any) -> nn.Module:
+    """The model under FSDP2, each of its layers gathered by itself."""
+    mesh = init_device_mesh("cpu", (2,))
+    for child in model.children():
+        if list(child.parameters()):
+            fully_shard(child, mesh=mesh, **options)
+    fully_shard(model, mesh=mesh, **options)
+    return model
+
+
 def work(rank: int, task: Callable[[int], Results], folder: Path) -> None:
     """Run a task as one of two ranks and leave its results, or the error, in a file."""
     os.environ["GLOO_SOCKET_IFNAME"] = "lo"
@@ -145,7 +160,7 @@ def work(rank: int, task: Callable[[int], Results], folder: Path) -> None:
     dist.init_process_group("gloo", f"file://{folder}/store", timeout, world_size=2, rank=rank)
     try:
         torch.save(task(rank), folder / f"{rank}.pt")
-    except Exception:
+    except BaseException:
         (folder / f"{rank}.error").write_text(traceback.format_exc())
         os._exit(1)  # or the other rank would wait for this one
     dist.destroy_process_group()
