@@ -33,13 +33,18 @@ PERTURBATIONS = ("synchronised", "rank", "micro-batch")
 
 
 @pytest.fixture(scope="module")
-def ddp(tmp_path_factory: pytest.TempPathFactory) -> list[Results]:
-    return on_two_ranks(as_ddp, tmp_path_factory.mktemp("ddp"))
+def ranks(tmp_path_factory: pytest.TempPathFactory) -> list[Results]:
+    return on_two_ranks([as_ddp, as_fsdp], tmp_path_factory.mktemp("ranks"))
 
 
 @pytest.fixture(scope="module")
-def fsdp(tmp_path_factory: pytest.TempPathFactory) -> list[Results]:
-    return on_two_ranks(as_fsdp, tmp_path_factory.mktemp("fsdp"))
+def ddp(ranks: list[Results]) -> list[Results]:
+    return [found["as_ddp"] for found in ranks]
+
+
+@pytest.fixture(scope="module")
+def fsdp(ranks: list[Results]) -> list[Results]:
+    return [found["as_fsdp"] for found in ranks]
 
 
 def of_parts(look: str, name: str, parts: int) -> Tensor:

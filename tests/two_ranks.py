@@ -2,6 +2,7 @@
 
 import datetime
 import os
+import time
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
@@ -108,8 +109,8 @@ def ddp_runs() -> Iterator[tuple[str, str, str, bool, torch.dtype, int]]:
             for view in (False, True):
                 for dtype in (torch.float32, torch.float64):
                     yield "transformer", look, perturbation, view, dtype, 1
-                yield "mlp", look, perturbation, view, torch.float64, 2
-                yield "convnet", look, perturbation, view, torch.float32, 2
+            yield "mlp", look, perturbation, True, torch.float64, 2
+            yield "convnet", look, perturbation, False, torch.float32, 2
 
 
 def as_ddp(rank: int) -> Results:
@@ -152,25 +153,28 @@ def sharded(model: nn.Module, **options: Any) -> nn.Module:
     return model
 
 
-def work(rank: int, task: Callable[[int], Results], folder: Path) -> None:
-    """Run a task as one of two ranks and leave its results, or the error, in a file."""
+def work(rank: int, tasks: list[Callable[[int], Results]], folder: Path) -> None:
+    """Run tasks as one of two ranks and leave their results, by name, or the error in a file."""
     os.environ["GLOO_SOCKET_IFNAME"] = "lo"
     torch.set_num_threads(1)
     timeout = datetime.timedelta(seconds=30)
     dist.init_process_group("gloo", f"file://{folder}/store", timeout, world_size=2, rank=rank)
     try:
-        torch.save(task(rank), folder / f"{rank}.pt")
+        torch.save({task.__name__: task(rank) for task in tasks}, folder / f"{rank}.pt")
     except BaseException:
         (folder / f"{rank}.error").write_text(traceback.format_exc())
         os._exit(1)  # or the other rank would wait for this one
     dist.destroy_process_group()
 
 
-def on_two_ranks(task: Callable[[int], Results], folder: Path, seconds: float = 60) -> list[Results]:
-    """The results of a task on each of two ranks; an error if they are not there in time."""
-    context = torch.multiprocessing.start_processes(work, (task, folder), 2, join=False, start_method="spawn")
+def on_two_ranks(tasks: list[Callable[[int], Results]], folder: Path, seconds: float = 60) -> list[Results]:
+    """The results of tasks on each of two ranks; an error if they are not there in time."""
+    deadline = time.monotonic() + seconds
+    context = torch.multiprocessing.start_processes(
+        work, (tasks, folder), 2, join=False, start_method="spawn"
+    )
     for process in context.processes:
-        process.join(seconds)
+        process.join(max(0, deadline - time.monotonic()))
         process.kill()
         process.join()
     errors = [path.read_text() for path in sorted(folder.glob("*.error"))]
