@@ -35,5 +35,5 @@ bench: .venv/dev
 	touch $@
 
 .venv/dev: .venv/pipeline
-	.venv/bin/python -m pip install --quiet --editable '.[pipeline,dev]'
+	.venv/bin/python -m pip install --quiet --editable '.[pipeline,dev,trainers,peers]'
 	touch $@

@@ -10,7 +10,8 @@ from torch.optim import Optimizer
 
 from looksam.base import check_kind, check_parameters
 from looksam.closures import parted, zeroed_inside
-from looksam.sharpness import Method, SharpnessAware
+from looksam.method import Method
+from looksam.sharpness import SharpnessAware
 
 
 def _of_base(name: str) -> Any:
@@ -70,7 +71,6 @@ class SharpnessAwareOptimizer(Optimizer):
                 loss = self.sharpness.backward(self._checked(closure))
         finally:
             self._gradient.update(is_running=False, is_second_pass=False)
-            torch.clear_autocast_cache()
         self._gradient["is_ready"] = True
         return loss
 
@@ -89,7 +89,6 @@ class SharpnessAwareOptimizer(Optimizer):
                 with zeroed_inside([p for p in self._by_size if p.requires_grad]):
                     return closure()
             self._gradient["is_second_pass"] = True
-            torch.clear_autocast_cache()  # of the weights, where autocast is on around the whole step
             self.base.zero_grad()  # so that a closure that relies on zeroed gradients has them twice
             return closure()
 

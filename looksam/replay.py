@@ -16,16 +16,19 @@ RandomStates = dict[torch.device, Tensor]
 def perturbed(w: Vector, epsilon: Vector) -> Iterator[None]:
     """Weights are w + epsilon inside, and bit for bit w again outside, also after an error.
 
-    Given back by copying, since (w + epsilon) - epsilon is not always w.
+    Given back by copying, since (w + epsilon) - epsilon is not always w. Where autocast is on around it all,
+    the copies of the weights that it keeps in low precision are dropped with each change.
     """
     w, epsilon = local(w), local(epsilon)
     saved = [x.clone() for x in w]
     try:
         torch._foreach_add_(w, epsilon)
+        torch.clear_autocast_cache()
         del epsilon  # freed before the second pass, where memory is scarcest
         yield
     finally:
         torch._foreach_copy_(w, saved)
+        torch.clear_autocast_cache()
 
 
 @contextmanager

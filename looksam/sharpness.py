@@ -36,7 +36,13 @@ class SharpnessAware:
         self._refreshes: list[Refresh] = []  # the last one first, as many as the descent goes back
         self._parameters = dict(model.named_parameters())  # kept because walking the modules is slow
         moves = ASCENTS[method.ascent].moves
-        self._moved = {id(p) for m in model.modules() if moves(m) for p in m.parameters(recurse=False)}
+        # by name, so that a deep copy finds its own
+        self._moved = {
+            f"{prefix}.{name}" if prefix else name
+            for prefix, module in model.named_modules()
+            if moves(module)
+            for name, _ in module.named_parameters(recurse=False)
+        }
 
     @property
     def is_ascent(self) -> bool:
@@ -109,7 +115,7 @@ class SharpnessAware:
         return losses
 
     def _run_perturbed(self, g: dict[str, Tensor], closures: list[Callable[[], Loss]]) -> None:
-        w = {name: self._parameters[name].detach() for name in g if id(self._parameters[name]) in self._moved}
+        w = {name: self._parameters[name].detach() for name in g if name in self._moved}
         if not w:
             raise ValueError(
                 f"ascent {self.method.ascent!r} moves no trainable parameter of this model; take another of "
@@ -131,9 +137,8 @@ class SharpnessAware:
         along = ratio(descent.over(seen.g_g_s), descent.over(seen.g_g))
         handed_over, g_v = descent.fresh(g, g_s, along, self.method.alpha)
         if handed_over is not g_s:
-            torch._foreach_copy_(
-                local(g_s), local(handed_over)
-            )  # in place, because DDP's buckets are views of p.grad
+            # in place, because DDP's buckets are views of p.grad
+            torch._foreach_copy_(local(g_s), local(handed_over))
         new = refresh(dict(zip(gradients, g_v, strict=True)), seen, along, descent.over, old) if g_v else None
         if new is not None:
             self._remember(new, old, torch.isfinite(seen.g_g.sum() + seen.g_s_g_s.sum()))

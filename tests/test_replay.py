@@ -146,3 +146,15 @@ def test_what_else_the_second_pass_draws_does_not_count():
     SharpnessAware(model, SAM).backward(drawing_more)
     assert closure.calls == 3
     assert torch.equal(torch.get_rng_state(), expected)
+
+
+def test_autocast_around_the_whole_step_sees_the_perturbed_weights_and_then_the_old_ones() -> None:
+    model, x = torch.nn.Linear(4, 4, bias=False), torch.randn(2, 4)
+    (w,) = [p.detach() for p in model.parameters()]
+    with torch.autocast("cpu", torch.bfloat16):
+        before = model(x)
+        with perturbed([w], [torch.ones_like(w)]):
+            inside = model(x)
+        after = model(x)
+    assert not torch.equal(inside, before)
+    assert torch.equal(after, before)
