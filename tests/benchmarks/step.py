@@ -1,21 +1,24 @@
-"""What a sharpness-aware step costs: its time over the base optimizer's, and the memory held between steps.
+"""What a sharpness-aware step costs, in time over the base optimizer's and in memory over the parameters'.
 
-Absolute times mean little on a shared machine, so the methods take turns, a whole period of 5 steps each, and
-ratios of the medians are printed.
+Absolute times mean little on a shared machine, so what is compared takes turns, a whole period of 5 steps
+each, and ratios of the medians are printed.
 """
 
 import statistics
+import subprocess
+import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from itertools import pairwise
+from pathlib import Path
 
 import torch
 from timm.models.vision_transformer import VisionTransformer
 from torch import Tensor, nn
 
 from looksam import Method, SharpnessAware
-from looksam.models import wrn
 
-PERIOD, ROUNDS = 5, 3
+PERIOD = 5
 METHODS = {
     "AdamW": Method(),
     "SAM": Method(k=1),
@@ -24,6 +27,8 @@ METHODS = {
     "LayerSAM": Method(k=1, ascent="layerwise"),
     "Look-LayerSAM-5": Method(k=5, ascent="layerwise", descent="g_v"),
 }
+Make = Callable[[], tuple[nn.Module, Tensor]]
+Steps = Callable[[], None]
 
 
 def vit() -> tuple[nn.Module, Tensor]:
@@ -33,55 +38,153 @@ def vit() -> tuple[nn.Module, Tensor]:
 
 
 def small_convolutions() -> tuple[nn.Module, Tensor]:
-    """The narrow WRN of the mini scale at 8x8 and batch 30: many small tensors."""
-    dataset = {"height": 8, "width": 8, "channels": 1, "classes": 10}
-    return wrn({"depth": 10, "width": 1}, dataset), torch.randn(30, 1, 8, 8)
+    """Some 20,000 parameters in some 60 small tensors, at 8x8 and batch 30: each call's overhead counts."""
+    widths = [1, *[10] * 20]
+    layers = [
+        nn.Sequential(nn.Conv2d(a, b, 3, padding=1, bias=False), nn.BatchNorm2d(b), nn.ReLU())
+        for a, b in pairwise(widths)
+    ]
+    return nn.Sequential(*layers, nn.Flatten(), nn.Linear(640, 10)), torch.randn(30, 1, 8, 8)
 
 
-def stepper(
-    make: Callable[[], tuple[nn.Module, Tensor]], method: Method
-) -> tuple[Callable[[], None], SharpnessAware]:
-    """A function that takes one training step, and what it keeps between steps."""
-    torch.manual_seed(0)
-    model, images = make()
+def large_linear() -> tuple[nn.Module, Tensor]:
+    """86 million parameters and next to no activations, so that memory is that of the parameters."""
+    return nn.Sequential(*[nn.Linear(3280, 3280) for _ in range(8)], nn.Linear(3280, 10)), torch.randn(
+        2, 3280
+    )
+
+
+def closure_of(model: nn.Module, images: Tensor) -> Callable[[], Tensor]:
+    """Zeroes the gradients, runs both sweeps, returns the loss."""
     labels = torch.randint(0, 10, (len(images),))
-    optimizer = torch.optim.AdamW(model.parameters(), fused=True)
-    sharpness = SharpnessAware(model, method)
 
     def closure() -> Tensor:
-        optimizer.zero_grad()
+        model.zero_grad()
         loss = nn.functional.cross_entropy(model(images), labels)
         loss.backward()
         return loss
 
-    def step() -> None:
+    return closure
+
+
+def period_of(make: Make, method: Method) -> tuple[Steps, SharpnessAware]:
+    """A function that trains for a period of 5 steps, and what the method keeps."""
+    torch.manual_seed(0)
+    model, images = make()
+    closure = closure_of(model, images)
+    optimizer = torch.optim.AdamW(model.parameters(), fused=True)
+    sharpness = SharpnessAware(model, method)
+
+    def steps() -> None:
+        for _ in range(PERIOD):
+            sharpness.backward(closure)
+            optimizer.step()
+
+    return steps, sharpness
+
+
+def medians(turns: Mapping[str, Steps], rounds: int) -> dict[str, float]:
+    """The median seconds of each, taking turns; a first turn warms up."""
+    seconds: dict[str, list[float]] = {name: [] for name in turns}
+    for turn in range(rounds + 1):
+        for name, steps in turns.items():
+            started = time.perf_counter()
+            steps()
+            if turn:
+                seconds[name].append(time.perf_counter() - started)
+    return {name: statistics.median(times) for name, times in seconds.items()}
+
+
+def compare_methods(title: str, make: Make, rounds: int) -> None:
+    """Print each method's time over AdamW's and the memory it holds between steps over the parameters'."""
+    made = {name: period_of(make, method) for name, method in METHODS.items()}
+    seconds = medians({name: steps for name, (steps, _) in made.items()}, rounds)
+    parameters = sum(p.numel() for p in make()[0].parameters())
+    print(f"\n{title}\n{'method':16} {'time / AdamW':>12} {'held / parameters':>18}")
+    for name, (_, sharpness) in made.items():
+        held = sum(tensor.numel() for tensor in sharpness.memory.values()) / parameters
+        print(f"{name:16} {seconds[name] / seconds['AdamW']:12.2f} {held:18.1f}", flush=True)
+
+
+def compare_with_pytorch_optimizer(rounds: int) -> None:
+    """Print the time of pytorch_optimizer's LookSAM.step(closure) over ours, where it is installed."""
+    try:
+        from pytorch_optimizer import LookSAM
+    except ModuleNotFoundError:
+        print(
+            "\npytorch_optimizer is not installed: pip install 'looksam[peers]' to compare with its LookSAM"
+        )
+        return
+    model, images = vit()
+    closure = closure_of(model, images)
+    theirs = LookSAM(model.parameters(), torch.optim.AdamW, k=5, fused=True)
+
+    def steps() -> None:
+        for _ in range(PERIOD):
+            closure()  # its step wants the first gradient there, and runs the closure for the second
+            theirs.step(closure)
+
+    ours, _ = period_of(vit, METHODS["LookSAM-5"])
+    seconds = medians({"theirs": steps, "ours": ours}, rounds)
+    print(f"\nLookSAM-5, pytorch_optimizer's step(closure) / ours: {seconds['theirs'] / seconds['ours']:.2f}")
+
+
+def reuse_alone(rounds: int) -> None:
+    """Print a reuse step's own work on 86 M parameters over two foreach additions of the same tensors."""
+    model, images = large_linear()
+    closure = closure_of(model, images)
+    sharpness = SharpnessAware(model, Method(k=10**9, descent="g_v"))
+    sharpness.backward(closure)
+    closure()
+    gradients = [p.grad for p in model.parameters() if p.grad is not None]
+    others = list(sharpness.memory.values())
+
+    def additions() -> None:
+        torch._foreach_add_(gradients, others)
+        torch._foreach_add_(gradients, others)
+
+    turns = {"reuse": lambda: sharpness.backward(lambda: None), "additions": additions}
+    seconds = medians(turns, rounds)
+    print(f"\nA reuse step's own work / two foreach additions: {seconds['reuse'] / seconds['additions']:.2f}")
+
+
+def peak_bytes(name: str) -> int:
+    """The largest resident memory of a process that takes two steps of the method on 86 M parameters."""
+    code = f"from step import two_steps; two_steps({name!r})"
+    done = subprocess.run([sys.executable, "-c", code], cwd=sys.path[0], stdout=subprocess.PIPE, check=True)
+    return int(done.stdout)
+
+
+def two_steps(name: str) -> None:
+    """Take two steps of the method and print the largest resident memory so far, in bytes."""
+    torch.set_num_threads(1)
+    model, images = large_linear()
+    closure, optimizer = closure_of(model, images), torch.optim.SGD(model.parameters(), lr=1e-3)
+    sharpness = SharpnessAware(model, METHODS[name])
+    for _ in range(2):
         sharpness.backward(closure)
         optimizer.step()
+    # not getrusage's figure, which a process inherits from the one that starts it
+    status = Path("/proc/self/status").read_text()
+    print(int(status.partition("VmHWM:")[2].split()[0]) * 1024)
 
-    return step, sharpness
 
-
-def measure(name: str, make: Callable[[], tuple[nn.Module, Tensor]], rounds: int) -> None:
-    """Print each method's ratios on one network."""
-    steppers = {label: stepper(make, method) for label, method in METHODS.items()}
-    seconds: dict[str, list[float]] = {label: [] for label in METHODS}
-    for turn in range(rounds + 1):
-        for label, (step, _) in steppers.items():
-            started = time.perf_counter()
-            for _ in range(PERIOD):
-                step()
-            if turn:  # the first turn warms up
-                seconds[label].append(time.perf_counter() - started)
-    base = statistics.median(seconds["AdamW"])
-    model, _ = make()
-    parameters = sum(p.numel() for p in model.parameters())
-    print(f"\n{name}\n{'method':16} {'time / AdamW':>12} {'held / parameters':>18}")
-    for label, (_, sharpness) in steppers.items():
-        held = sum(tensor.numel() for tensor in sharpness.memory.values()) / parameters
-        print(f"{label:16} {statistics.median(seconds[label]) / base:12.2f} {held:18.1f}")
+def compare_peaks() -> None:
+    """Print how much more memory a step needs at its peak than the base optimizer's, over the parameters'."""
+    if not Path("/proc/self/status").exists():
+        print("\nPeak memory is read from Linux's /proc, which is not here")
+        return
+    size = sum(p.numel() * p.element_size() for p in large_linear()[0].parameters())
+    base = peak_bytes("AdamW")
+    print("\nExtra peak memory, what is held included / parameters")
+    for name in ("SAM", "LookSAM-5", "Look-LayerSAM-5"):
+        print(f"{name:16} {(peak_bytes(name) - base) / size:12.2f}", flush=True)
 
 
 if __name__ == "__main__":
     torch.set_num_threads(1)
-    measure("ViT d192 depth 6, 32x32, batch 64, one thread", vit, ROUNDS)
-    measure("WRN-10-1, 8x8, batch 30, one thread", small_convolutions, 20 * ROUNDS)
+    compare_methods("ViT d192 depth 6, 32x32, batch 64, one thread", vit, 3)
+    compare_methods("20,000 parameters in 60 tensors, 8x8, batch 30, one thread", small_convolutions, 60)
+    compare_with_pytorch_optimizer(3)
+    reuse_alone(10)
+    compare_peaks()
