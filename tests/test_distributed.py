@@ -134,6 +134,15 @@ def test_one_micro_batch_is_synchronised_bit_for_bit():
     assert torch.equal(weights(model), weights(train(built("transformer"), LOOKS["looksam"], parts=1)))
 
 
+def test_rho_0_with_an_epsilon_for_each_micro_batch_is_the_base_optimizer_bit_for_bit():
+    found = []
+    for method in (Method(k=1, rho=0.0, perturbation="micro-batch"), Method()):
+        model = built("convnet")
+        model.insert(3, nn.Dropout(0.5))  # the masks of both passes of a micro-batch are the same
+        found.append(train(model, method, parts=2).state_dict())
+    assert all(torch.equal(found[0][name], x) for name, x in found[1].items())
+
+
 def test_an_unknown_perturbation_names_the_known_ones():
     with pytest.raises(
         ValueError, match=r"unknown perturbation 'local'; known: synchronised, rank, micro-batch"
