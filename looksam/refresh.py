@@ -80,6 +80,14 @@ def guarded(new: Refresh, old: Refresh | None, is_finite: Tensor) -> Refresh:
     )
 
 
+def remembered(new: Refresh, kept: list[Refresh], is_finite: Tensor, age: int) -> list[Refresh]:
+    """`new` and up to `age` of those kept, the last first; on the device, those kept where not is_finite."""
+    # A gradient that overflowed must not live on for k steps.
+    shifted = [new, *kept][: age + 1]
+    befores = [*kept, *[None] * len(shifted)]
+    return [guarded(a, b, is_finite) for a, b in zip(shifted, befores, strict=False)]
+
+
 def as_state(last: Refresh) -> dict[str, Any]:
     """The refresh as dicts of tensors, which a file read with `weights_only` may hold."""
     return {**last._asdict(), "g_v": dict(last.g_v)}

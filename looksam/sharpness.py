@@ -9,11 +9,11 @@ from torch import Tensor, nn
 
 from looksam.ascent import ASCENTS
 from looksam.descent import DESCENTS
-from looksam.diagnostics import diagnose
+from looksam.diagnostics import diagnose, fetched, warn_of_push
 from looksam.method import Method
 from looksam.perturbations import PERTURBATIONS, added, average_, check_ranks
 from looksam.ranks import gathered_anew, local
-from looksam.refresh import Refresh, as_state, from_state, guarded, products, refresh
+from looksam.refresh import Refresh, as_state, from_state, products, refresh, remembered
 from looksam.replay import kept_buffers, perturbed, random_states, replayed
 from looksam.vector import norm, ratio
 
@@ -33,6 +33,7 @@ class SharpnessAware:
         self.method = method
         self.step = 0
         self.diagnostics: dict[str, Tensor] = {}
+        self._has_warned = False
         self._refreshes: list[Refresh] = []  # the last one first, as many as the descent goes back
         self._parameters = dict(model.named_parameters())  # kept because walking the modules is slow
         moves = ASCENTS[method.ascent].moves
@@ -62,6 +63,12 @@ class SharpnessAware:
     def memory(self) -> dict[str, Tensor]:
         """The g_v of the last refresh by parameter name; empty while nothing is remembered."""
         return self._refreshes[0].g_v if self._refreshes else {}
+
+    def read_diagnostics(self) -> dict[str, float]:
+        """`diagnostics` as numbers: one transfer, which waits. Warns, once, of an alpha far too large."""
+        found = fetched(self.diagnostics)
+        self._has_warned = self._has_warned or warn_of_push(found, self.method.alpha, self.method.k)
+        return found
 
     @overload
     def backward(self, closure: Callable[[], Loss]) -> Loss: ...
@@ -141,18 +148,12 @@ class SharpnessAware:
             torch._foreach_copy_(local(g_s), local(handed_over))
         new = refresh(dict(zip(gradients, g_v, strict=True)), seen, along, descent.over, old) if g_v else None
         if new is not None:
-            self._remember(new, old, torch.isfinite(seen.g_g.sum() + seen.g_s_g_s.sum()))
+            is_finite = torch.isfinite(seen.g_g.sum() + seen.g_s_g_s.sum())
+            kept = self._refreshes if old is not None else []
+            self._refreshes = remembered(new, kept, is_finite, descent.age)
         self.diagnostics = diagnose(seen, new, old, self.method.alpha, descent.over)
         # times 1, or NaN where g overflowed and g_s did not: a GradScaler must skip the step
         torch._foreach_mul_(local(g_s), 1 + 0 * seen.g_g.sum())
-
-    def _remember(self, new: Refresh, old: Refresh | None, is_finite: Tensor) -> None:
-        # A gradient that overflowed must not live on for k steps.
-        age = DESCENTS[self.method.descent].age
-        kept = self._refreshes if old is not None else []
-        shifted = [new, *kept][: age + 1]
-        befores = [*kept, *[None] * len(shifted)]
-        self._refreshes = [guarded(a, b, is_finite) for a, b in zip(shifted, befores, strict=False)]
 
     def _reuse(self) -> None:
         descent, method = DESCENTS[self.method.descent], self.method

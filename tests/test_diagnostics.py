@@ -1,3 +1,6 @@
+import math
+import warnings
+
 import pytest
 import torch
 from nets import Closure, batches, built
@@ -5,6 +8,7 @@ from torch import Tensor
 
 from looksam import Method, SharpnessAware
 from looksam.descent import DESCENTS
+from looksam.diagnostics import HARMLESS, TOO_HARD, warn_of_push
 
 K = 3
 ALWAYS = ["norm_g", "norm_g_s", "cos_g_g_s", "g_v_over_g"]
@@ -96,4 +100,77 @@ def test_diagnostics_are_single_numbers_that_know_no_graph(descent):
 
 
 def test_before_the_first_ascent_step_there_are_none():
-    assert SharpnessAware(built(), Method(k=K)).diagnostics == {}
+    sharpness = SharpnessAware(built(), Method(k=K))
+    assert sharpness.diagnostics == sharpness.read_diagnostics() == {}
+
+
+@pytest.mark.parametrize("descent", ["g_s", "g_v"])
+def test_read_they_are_the_same_numbers(descent):
+    sharpness, _ = watched(Method(k=K, descent=descent, rho=0.1, alpha=0.1))
+    expected = {name: x.item() for name, x in sharpness.diagnostics.items()}
+    assert sharpness.read_diagnostics() == expected
+
+
+def test_reading_them_is_one_transfer(monkeypatch):
+    sharpness, _ = watched(Method(k=K, descent="g_v", rho=0.1, alpha=0.1))
+    read = []
+    tolist = Tensor.tolist
+    monkeypatch.setattr(Tensor, "tolist", lambda x: read.append(x.shape) or tolist(x))
+    monkeypatch.setattr(Tensor, "item", lambda x: read.append("item"))
+    sharpness.read_diagnostics()
+    assert read == [(len(sharpness.diagnostics),)]
+
+
+@pytest.mark.parametrize("descent", ["g_v", "g_v_per_tensor", "g_v_before"])
+def test_an_alpha_far_above_what_two_refreshes_support_is_warned_of_once(descent):
+    sharpness, _ = watched(Method(k=K, descent=descent, rho=0.1, alpha=0.7))
+    remedies = r'alpha 0\.7 pushes .* support, [0-9.]+: .* smaller alpha, or "auto" or "cos"'
+    with pytest.warns(UserWarning, match=remedies) as told:
+        sharpness.read_diagnostics()
+    assert told[0].filename == __file__
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        sharpness.read_diagnostics()
+
+
+@pytest.mark.parametrize(
+    "setting",
+    [
+        {"alpha": "auto"},
+        {"alpha": "cos"},
+        {"alpha": HARMLESS},
+        {"alpha": 50.0, "k": 1},
+        {"alpha": 50.0, "k": 0},
+        {"alpha": 50.0, "k": K + 1},  # one refresh only
+        {"alpha": 50.0, "rho": 0.0},  # no g_v to push along
+        {"alpha": 50.0, "descent": "g_s"},
+    ],
+    ids=str,
+)
+def test_nothing_is_warned_of_where_no_measurement_speaks_against_alpha(setting):
+    sharpness, _ = watched(Method(**{"k": K, "descent": "g_v", "rho": 0.1, **setting}))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        sharpness.read_diagnostics()
+
+
+@pytest.mark.parametrize(("over", "warns"), [(0.99, False), (1.01, True)])
+def test_the_supported_alpha_is_the_least_squares_push_of_the_old_g_v(over, warns):
+    sharpness, [old, (g, g_s)] = watched(Method(k=K, descent="g_v", rho=0.1, alpha=0.1))
+    u, g_v = across(*old[::-1]), across(g_s, g)
+    push = torch.linalg.lstsq(u[:, None], g_v[:, None]).solution.item() * u.norm()
+    supported = float(push / (g_s - g_v).norm())
+    found = sharpness.read_diagnostics()
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        assert warn_of_push(found, over * TOO_HARD * supported, K) is warns
+    assert len(told) == warns
+
+
+@pytest.mark.parametrize("name", ["norm_g", "norm_g_s", "g_v_over_g"])
+@pytest.mark.parametrize("value", [math.inf, math.nan])
+def test_a_pass_that_overflowed_is_no_reason_to_warn(name, value):
+    found = dict.fromkeys([*ALWAYS, "cos_g_v_old", "reuse_gain"], 0.5) | {name: value}
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert not warn_of_push(found, 50.0, K)
