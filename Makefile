@@ -17,8 +17,8 @@ test: .venv/dev
 	pytest
 
 lint: .venv/dev
-	ruff check looksam tests
-	ruff format --check looksam tests
+	ruff check looksam tests examples
+	ruff format --check looksam tests examples
 	mypy
 	snakefmt --check Snakefile workflow
 	tests/lint_workflow.sh
