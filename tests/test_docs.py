@@ -4,7 +4,8 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
-PAGES = [ROOT / "README.md", ROOT / "docs" / "use-the-core.md", ROOT / "docs" / "add-a-method.md"]
+RUN = ["use-the-core.md", "add-a-method.md", "coming-from-other-packages.md"]
+PAGES = [ROOT / "README.md", *(ROOT / "docs" / name for name in RUN)]
 BLOCKS = [
     pytest.param(block, id=f"{page.stem}-{number}")
     for page in PAGES

@@ -48,3 +48,36 @@ def test_g_v_per_tensor_is_pytorch_optimizers_looksam(make):
 def test_g_v_of_the_whole_model_is_not():
     expected = theirs(mlp, K)
     assert (ours(mlp, K, "g_v") - expected).norm() > 1e-3 * expected.norm()
+
+
+@pytest.mark.parametrize(
+    ("adaptive", "method"),
+    [(False, Method(k=1, rho=RHO)), (True, Method(k=1, ascent="elementwise", rho=RHO))],
+)
+def test_sam_and_asam_are_pytorch_optimizers(adaptive, method):
+    optimizers = pytest.importorskip("pytorch_optimizer")
+    model, other = built(), built()
+    peer = optimizers.SAM(other.parameters(), torch.optim.SGD, rho=RHO, adaptive=adaptive, lr=0.1)
+    optimizer, sharpness = torch.optim.SGD(model.parameters(), lr=0.1), SharpnessAware(model, method)
+    for batch in batches(K):
+        closure = Closure(other, batch)
+        closure()
+        peer.step(closure)
+        sharpness.backward(Closure(model, batch))
+        optimizer.step()
+    # their norm is in float32
+    assert (flat(model) - flat(other)).norm() < 1e-7 * flat(other).norm()
+
+
+def test_their_closure_form_takes_two_passes_at_every_step():
+    optimizers = pytest.importorskip("pytorch_optimizer")
+    model, passes = built(), []
+    optimizer = optimizers.LookSAM(model.parameters(), torch.optim.SGD, k=K, lr=0.1)
+    for batch in batches(2 * K):
+
+        def closure(batch=batch) -> None:
+            passes.append(Closure(model, batch)())
+
+        closure()
+        optimizer.step(closure)
+    assert len(passes) == 2 * 2 * K
