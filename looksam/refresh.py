@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from looksam.ranks import laid_out
+from looksam.ranks import laid_out, local
 from looksam.vector import Vector, dots, norms, ratio
 
 
@@ -69,21 +69,27 @@ def refresh(
 
 
 def guarded(new: Refresh, old: Refresh | None, is_finite: Tensor) -> Refresh:
-    """`new` where is_finite, else `old`, or 0 where that is None; chosen on the device, without waiting."""
+    """`new` where is_finite, else `old`, or 0 where that is None; chosen on the device, without waiting.
 
-    def choose(a: Tensor, b: Tensor | None) -> Tensor:
-        return torch.where(is_finite, a, torch.zeros_like(a) if b is None else b)
+    Written into the tensors of `new`, to hold no other copy of g_v.
+    """
+    chosen = [*local(list(new.g_v.values())), *new[1:]]
+    others = [*local(list(old.g_v.values())), *old[1:]] if old else [x.new_zeros(()) for x in chosen]
+    for a, b in zip(chosen, others, strict=True):
+        torch.where(is_finite, a, b, out=a)
+    return new
 
-    g_v = {name: choose(x, old.g_v[name] if old else None) for name, x in new.g_v.items()}
-    return Refresh(
-        g_v, *(choose(x, y) for x, y in zip(new[1:], old[1:] if old else (None,) * 3, strict=True))
-    )
+
+def copied(last: Refresh) -> Refresh:
+    """The same in tensors of its own."""
+    return Refresh({name: x.clone() for name, x in last.g_v.items()}, *(x.clone() for x in last[1:]))
 
 
 def remembered(new: Refresh, kept: list[Refresh], is_finite: Tensor, age: int) -> list[Refresh]:
     """`new` and up to `age` of those kept, the last first; on the device, those kept where not is_finite."""
     # A gradient that overflowed must not live on for k steps.
-    shifted = [new, *kept][: age + 1]
+    # Those kept are copied, because a state that was taken of them earlier must stay what it was.
+    shifted = [new, *(copied(last) for last in kept[:age])]
     befores = [*kept, *[None] * len(shifted)]
     return [guarded(a, b, is_finite) for a, b in zip(shifted, befores, strict=False)]
 

@@ -1,6 +1,6 @@
 """A second pass that leaves no trace: other weights, the same random numbers, and all given back."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
 import torch
@@ -10,6 +10,16 @@ from looksam.ranks import local
 from looksam.vector import Vector
 
 RandomStates = dict[torch.device, Tensor]
+
+
+def free_gradients(parameters: Iterable[nn.Parameter]) -> None:
+    """Drop the gradients, so that less is held until the second pass makes its own.
+
+    Views stay: they are parts of a buffer that somebody else keeps, as DDP does its buckets.
+    """
+    for p in parameters:
+        if p.grad is not None and not p.grad._is_view():
+            p.grad = None
 
 
 @contextmanager

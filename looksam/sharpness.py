@@ -14,7 +14,7 @@ from looksam.method import Method
 from looksam.perturbations import PERTURBATIONS, added, average_, check_ranks
 from looksam.ranks import gathered_anew, local
 from looksam.refresh import Refresh, as_state, from_state, products, refresh, remembered
-from looksam.replay import kept_buffers, perturbed, random_states, replayed
+from looksam.replay import free_gradients, kept_buffers, perturbed, random_states, replayed
 from looksam.vector import norm, ratio
 
 Loss = TypeVar("Loss")
@@ -106,6 +106,7 @@ class SharpnessAware:
             g = added(g, own)  # copies, because the second pass writes over p.grad
             if i == 0:
                 own = g  # the same; the closure may free p.grad before the second pass
+            free_gradients(self._parameters[name] for name in own)
             with replayed(before) if self.method.replay else nullcontext(), kept_buffers(self.model):
                 self._run_perturbed(own, second)
             if i < len(looks) - 1:

@@ -59,7 +59,9 @@ def scaled(a: Vector, scale: Tensor) -> Vector:
 
 def without(a: Vector, b: Vector, share: Tensor) -> Vector:
     """a - share * b; share: 0-dim, or [len(a)] with one for each tensor."""
-    return list(torch._foreach_sub(a, scaled(b, share)))
+    difference = scaled(b, -share)
+    torch._foreach_add_(difference, a)  # in place, to hold no more than what is returned
+    return difference
 
 
 def reject(a: Vector, b: Vector) -> Vector:
