@@ -1,7 +1,7 @@
 """What a sharpness-aware step costs, in time over the base optimizer's and in memory over the parameters'.
 
-Absolute times mean little on a shared machine, so what is compared takes turns, a whole period of 5 steps
-each, and ratios of the medians are printed.
+Absolute times mean little on a shared machine, so what is compared takes turns, one step each, and ratios of
+the medians are printed. A method's time is that of its period: one ascent step and the steps between.
 """
 
 import statistics
@@ -28,7 +28,7 @@ METHODS = {
     "Look-LayerSAM-5": Method(k=5, ascent="layerwise", descent="g_v"),
 }
 Make = Callable[[], tuple[nn.Module, Tensor]]
-Steps = Callable[[], None]
+Step = Callable[[], None]
 
 
 def vit() -> tuple[nn.Module, Tensor]:
@@ -67,29 +67,40 @@ def closure_of(model: nn.Module, images: Tensor) -> Callable[[], Tensor]:
     return closure
 
 
-def period_of(make: Make, method: Method) -> tuple[Steps, SharpnessAware]:
-    """A function that trains for a period of 5 steps, and what the method keeps."""
+def steps_of(make: Make, method: Method) -> tuple[dict[str, Step], SharpnessAware]:
+    """A function for each kind of step that the method takes in a period, and what the method keeps."""
     torch.manual_seed(0)
     model, images = make()
     closure = closure_of(model, images)
     optimizer = torch.optim.AdamW(model.parameters(), fused=True)
     sharpness = SharpnessAware(model, method)
 
-    def steps() -> None:
-        for _ in range(PERIOD):
+    def at(phase: int) -> Step:
+        def step() -> None:
+            sharpness.step = phase
             sharpness.backward(closure)
             optimizer.step()
 
-    return steps, sharpness
+        return step
+
+    kinds = {"ascent": at(0)} if method.k else {}
+    return kinds | ({} if method.k == 1 else {"between": at(1)}), sharpness
 
 
-def medians(turns: Mapping[str, Steps], rounds: int) -> dict[str, float]:
+def period(seconds: Mapping[str, float], name: str) -> float:
+    """Seconds of a period of 5 steps of a method, from those of each kind of its steps."""
+    ascents = 0 if METHODS[name].k == 0 else PERIOD // METHODS[name].k
+    kinds = {"ascent": ascents, "between": PERIOD - ascents}
+    return sum(count * seconds[f"{name} {kind}"] for kind, count in kinds.items() if count)
+
+
+def medians(turns: Mapping[str, Step], rounds: int) -> dict[str, float]:
     """The median seconds of each, taking turns; a first turn warms up."""
     seconds: dict[str, list[float]] = {name: [] for name in turns}
     for turn in range(rounds + 1):
-        for name, steps in turns.items():
+        for name, step in turns.items():
             started = time.perf_counter()
-            steps()
+            step()
             if turn:
                 seconds[name].append(time.perf_counter() - started)
     return {name: statistics.median(times) for name, times in seconds.items()}
@@ -97,13 +108,15 @@ def medians(turns: Mapping[str, Steps], rounds: int) -> dict[str, float]:
 
 def compare_methods(title: str, make: Make, rounds: int) -> None:
     """Print each method's time over AdamW's and the memory it holds between steps over the parameters'."""
-    made = {name: period_of(make, method) for name, method in METHODS.items()}
-    seconds = medians({name: steps for name, (steps, _) in made.items()}, rounds)
+    made = {name: steps_of(make, method) for name, method in METHODS.items()}
+    turns = {f"{name} {kind}": step for name, (kinds, _) in made.items() for kind, step in kinds.items()}
+    seconds = medians(turns, rounds)
+    base = period(seconds, "AdamW")
     parameters = sum(p.numel() for p in make()[0].parameters())
     print(f"\n{title}\n{'method':16} {'time / AdamW':>12} {'held / parameters':>18}")
     for name, (_, sharpness) in made.items():
         held = sum(tensor.numel() for tensor in sharpness.memory.values()) / parameters
-        print(f"{name:16} {seconds[name] / seconds['AdamW']:12.2f} {held:18.1f}", flush=True)
+        print(f"{name:16} {period(seconds, name) / base:12.2f} {held:18.1f}", flush=True)
 
 
 def compare_with_pytorch_optimizer(rounds: int) -> None:
@@ -117,15 +130,20 @@ def compare_with_pytorch_optimizer(rounds: int) -> None:
         return
     model, images = vit()
     closure = closure_of(model, images)
-    theirs = LookSAM(model.parameters(), torch.optim.AdamW, k=5, fused=True)
+    theirs = LookSAM(model.parameters(), torch.optim.AdamW, k=PERIOD, fused=True)
 
-    def steps() -> None:
+    def their_period() -> None:
         for _ in range(PERIOD):
             closure()  # its step wants the first gradient there, and runs the closure for the second
             theirs.step(closure)
 
-    ours, _ = period_of(vit, METHODS["LookSAM-5"])
-    seconds = medians({"theirs": steps, "ours": ours}, rounds)
+    steps, _ = steps_of(vit, METHODS["LookSAM-5"])
+
+    def our_period() -> None:
+        for kind in ("ascent", *["between"] * (PERIOD - 1)):
+            steps[kind]()
+
+    seconds = medians({"theirs": their_period, "ours": our_period}, rounds)
     print(f"\nLookSAM-5, pytorch_optimizer's step(closure) / ours: {seconds['theirs'] / seconds['ours']:.2f}")
 
 
@@ -183,8 +201,8 @@ def compare_peaks() -> None:
 
 if __name__ == "__main__":
     torch.set_num_threads(1)
-    compare_methods("ViT d192 depth 6, 32x32, batch 64, one thread", vit, 3)
-    compare_methods("20,000 parameters in 60 tensors, 8x8, batch 30, one thread", small_convolutions, 60)
-    compare_with_pytorch_optimizer(3)
+    compare_methods("ViT d192 depth 6, 32x32, batch 64, one thread", vit, 15)
+    compare_methods("20,000 parameters in 60 tensors, 8x8, batch 30, one thread", small_convolutions, 150)
+    compare_with_pytorch_optimizer(4)
     reuse_alone(10)
     compare_peaks()
