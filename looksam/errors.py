@@ -1,4 +1,4 @@
-"""The error of a user's mistake: its text says what was got, what is allowed and what to do."""
+"""What ends a command in one line: a user's mistake, or a signal that asks a training to leave."""
 
 
 class UserError(ValueError):

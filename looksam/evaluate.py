@@ -15,11 +15,11 @@ from safetensors.torch import load_file
 from torch.nn.functional import cross_entropy
 
 from looksam.augment import evaluation_batch
+from looksam.distributed import training_device
 from looksam.errors import UserError
 from looksam.files import replace_file, replace_with
 from looksam.loader import Images, load
 from looksam.models import build
-from looksam.train import training_device
 
 IMAGES_PER_BATCH = 500
 

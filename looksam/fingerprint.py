@@ -20,7 +20,7 @@ CHOICES = frozenset(
 )
 
 # modules that show, write or refuse things, and decide no number
-SILENT = frozenset({"progress", "files", "errors", "requests", "diagnostics"})
+SILENT = frozenset({"progress", "files", "errors", "requests", "diagnostics", "watch"})
 
 
 class Code:

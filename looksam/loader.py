@@ -16,7 +16,7 @@ import torch
 from PIL import Image, ImageOps
 from torch import Tensor
 
-from looksam.augment import mix
+from looksam.draws import order
 from looksam.errors import UserError
 
 FORMATS = ("PNG", "JPEG")
@@ -121,22 +121,14 @@ def available_memory() -> int:
     return min(limits)
 
 
-def order(seed: int, epoch: int, images: int) -> Tensor:
-    """Permutation int64 [images] of the epoch; depends on seed and epoch alone."""
-    generator = torch.Generator().manual_seed(int(mix(mix(torch.tensor(seed)) + epoch)))
-    return torch.randperm(images, generator=generator)
+def batches(images: int, batch_size: int, seed: int, epoch: int) -> Tensor:
+    """The epoch's batches, int64 [steps, batch_size]: positions of their samples among so many images.
 
-
-def batches(data: Images, batch_size: int, seed: int, epoch: int) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
-    """The epoch's batches: images uint8 [B, C, H, W], labels int64 [B], ids int64 [B] (positions in `data`).
-
-    All are of `batch_size`; the images that do not fill one are left out, others each epoch.
+    The images that do not fill a batch are left out, others each epoch.
     """
-    count = len(data.labels)
-    if batch_size > count:
+    if batch_size > images:
         raise UserError(
-            f"batch_size {batch_size} is larger than the {count} training images; "
-            f"use a batch_size of at most {count}"
+            f"batch_size {batch_size} is larger than the {images} training images; "
+            f"use a batch_size of at most {images}"
         )
-    ids = order(seed, epoch, count)[: count // batch_size * batch_size]
-    return ((data.images[some], data.labels[some], some) for some in ids.view(-1, batch_size))
+    return order(seed, epoch, images)[: images // batch_size * batch_size].view(-1, batch_size)

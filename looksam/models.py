@@ -36,7 +36,10 @@ def facts(model: Mapping[str, Any]) -> dict[str, str]:
 
 
 def vit(model: Mapping[str, Any], dataset: Mapping[str, Any]) -> nn.Module:
-    """timm's VisionTransformer: class token, learned positions, no dropout. Dosovitskiy et al. 2021."""
+    """timm's VisionTransformer: class token, learned positions. Dosovitskiy et al. 2021.
+
+    drop_path, where the row has it: how often the last block is skipped. Huang et al. 2016, stochastic depth.
+    """
     for size in ("height", "width"):
         if dataset[size] % model["patch_size"]:
             raise UserError(
@@ -59,6 +62,7 @@ def vit(model: Mapping[str, Any], dataset: Mapping[str, Any]) -> nn.Module:
         embed_dim=model["dim"],
         depth=model["depth"],
         num_heads=model["heads"],
+        drop_path_rate=model.get("drop_path", 0.0),
     )
     return network
 

@@ -9,7 +9,7 @@ from looksam.config import Config, Row, check, one_of
 from looksam.errors import UserError
 from looksam.fingerprint import Code
 
-# what the settings of every run hold, beside model, dataset, method and seed; clip may be left out
+# what the settings of every run hold, beside model, dataset, method and seed
 RUN_KEYS = (
     "batch_size",
     "epochs",
@@ -21,8 +21,16 @@ RUN_KEYS = (
     "clip",
     "label_smoothing",
     "augment",
+    "ema",
     "precision",
+    "micro_batch_size",
+    "activation_checkpointing",
+    "memory_format",
+    "compile",
     "threads",
+)
+OPTIONAL = frozenset(
+    {"clip", "ema", "micro_batch_size", "activation_checkpointing", "memory_format", "compile"}
 )
 
 # coordinates of a cell that name a row or a file, and are no setting themselves
@@ -98,7 +106,7 @@ class Resolver:
         config, method = self.config, self.method(paper["method"], where)
         model = one_of(self.stand_in("model", paper["model"]), "model", config.models, where)
         dataset = one_of(found["dataset"], "data set", config.datasets, where)
-        missing = [key for key in RUN_KEYS if key not in found and key != "clip"]
+        missing = [key for key in RUN_KEYS if key not in found and key not in OPTIONAL]
         if missing:
             raise UserError(
                 f"{where}: no {' and no '.join(missing)} for {described(paper)}; add a case to the recipe, "

@@ -16,7 +16,7 @@ from tiny_runs import SETTINGS, digit_shards, requested, seen, sha256, trained
 from looksam.errors import UserError
 from looksam.history import HISTORY
 from looksam.models import build
-from looksam.train import Objective, seeded, train
+from looksam.train import seeded, train
 
 STEPS_PER_EPOCH, EPOCHS = 64 // 15, 3
 STEPS = STEPS_PER_EPOCH * EPOCHS
@@ -175,19 +175,6 @@ def test_without_shards_the_error_says_how_to_make_them(tmp_path: Path) -> None:
     request = requested(tmp_path / "run", tmp_path / "nowhere") / "run.json"
     with pytest.raises(UserError, match=r"index\.parquet does not exist.*run snakemake"):
         train(request, lambda progress: None)
-
-
-def test_an_objective_leaves_the_gradient_and_counts_the_hits_of_its_first_pass() -> None:
-    network = torch.nn.Linear(2, 2, bias=False)
-    network.weight.data = torch.eye(2)
-    inputs, targets = torch.eye(2), torch.eye(2)
-    objective = Objective(network, inputs, targets, {"label_smoothing": 0.0, "precision": "fp32"})
-    loss = objective().detach()
-    network.weight.data = -torch.eye(2)
-    objective()
-    assert float(objective.hits) == 1
-    assert float(loss) == pytest.approx(math.log(1 + math.exp(-1)))
-    assert network.weight.grad is not None
 
 
 def test_a_seed_decides_what_is_drawn() -> None:

@@ -1,0 +1,31 @@
+"""What two processes do for the tests of trainings on ranks: a run of `looksam train` under torchrun."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from study_files import ROOT
+
+
+def torchrun(request: Path, ranks: int, *options: str) -> subprocess.Popen[str]:
+    """`looksam train` on so many ranks of this machine, over loopback."""
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "GLOO_SOCKET_IFNAME": "lo", "PYTHONPATH": str(ROOT)}
+    launcher = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", str(ranks)]
+    rendezvous = ["--rdzv-backend", "c10d", "--rdzv-endpoint", "localhost:0"]
+    signals = ["--signals-to-handle", "SIGTERM,SIGINT,SIGUSR1"]
+    return subprocess.Popen(
+        [*launcher, *rendezvous, *signals, "-m", "looksam.cli", "train", str(request), *options],
+        cwd=ROOT,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+
+
+def trained_on_ranks(request: Path, ranks: int) -> None:
+    """Train the run to its end."""
+    process = torchrun(request, ranks)
+    said, _ = process.communicate(timeout=120)
+    assert process.returncode == 0, said
