@@ -1,5 +1,6 @@
 """Facts about a training: micro-batches, ranks, masks, and what a recipe may ask of a device."""
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -31,9 +32,9 @@ def digits(count: int) -> Images:
     return Images(images, torch.arange(count) % 10)
 
 
-def training(images: Images, dtype: torch.dtype = torch.float32, **settings: Any) -> Training:
+def training(images: Images, **settings: Any) -> Training:
     chosen = SETTINGS | {"dataset": GREY, "model": VIT, "method": LOOKSAM, "warmup_steps": 0} | settings
-    network = seeded(0, lambda: build(chosen["model"], GREY)).to(dtype)
+    network = seeded(0, lambda: build(chosen["model"], GREY))
     return Training(network, chosen, len(images.labels), ALONE)
 
 
@@ -75,15 +76,9 @@ def test_ranks_that_do_not_divide_the_batch_are_refused() -> None:
 
 def test_a_batch_of_1024_in_16_micro_batches_is_one_sweep_to_1e_6() -> None:
     # one float32 sum taken in another order, through four steps of training
-    runs = [
-        flat(
-            steps(
-                digits(1024), 4, batch_size=1024, optimizer="sgd", augment="crop+mixup", micro_batch_size=size
-            )
-        )
-        for size in (1024, 64)
-    ]
-    assert (runs[0] - runs[1]).norm() <= 1e-6 * runs[0].norm()
+    settings: dict[str, Any] = {"batch_size": 1024, "optimizer": "sgd", "augment": "crop+mixup"}
+    whole, parts = (flat(steps(digits(1024), 4, micro_batch_size=size, **settings)) for size in (1024, 64))
+    assert (whole - parts).norm() <= 1e-6 * whole.norm()
 
 
 @pytest.mark.parametrize("method", ["synchronised", "rank", "micro-batch"])
@@ -144,14 +139,17 @@ def test_activation_checkpointing_changes_no_bit(model: dict[str, Any]) -> None:
     assert {name for name in plain if not torch.equal(plain[name], twice[name])} == set()
 
 
+def noted(sizes: list[int], x: torch.Tensor) -> torch.Tensor:
+    sizes.append(x.numel())
+    return x
+
+
 def test_activation_checkpointing_keeps_fewer_activations() -> None:
     kept = []
     for asked in (False, True):
         made = training(digits(60), activation_checkpointing=asked)
         sizes: list[int] = []
-        with torch.autograd.graph.saved_tensors_hooks(
-            lambda x, s=sizes: s.append(x.numel()) or x, lambda x: x
-        ):
+        with torch.autograd.graph.saved_tensors_hooks(partial(noted, sizes), lambda x: x):
             made.model(torch.zeros(60, 1, 8, 8))
         kept.append(sum(sizes))
     assert kept[1] < kept[0] / 2
