@@ -2,26 +2,61 @@
 
 import errno
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from uuid import uuid4
 
 from looksam.errors import UserError
 
 FULL = (errno.ENOSPC, errno.EDQUOT)
+# what file systems say that have no hard links, and that cannot sync a folder
+NO_LINKS = (errno.EPERM, errno.ENOSYS, errno.EOPNOTSUPP)
+NO_SYNC = (errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP)
 
 
 def replace_file(path: Path, write: Callable[[Path], object]) -> None:
-    """Let `write` make a file, which takes the place of `path` only once it is on the disk.
+    """Let `write` make a file, which takes the place of `path` only once it is on the disk, and stays there.
 
     UserError where the disk is full; nothing half-written is left.
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    with made_whole(path, write) as temporary:
+        temporary.replace(path)
+
+
+def replace_with(path: Path, text: str) -> None:
+    """Make `path` hold `text`."""
+    replace_file(path, lambda temporary: temporary.write_text(text, encoding="utf-8"))
+
+
+def create_with(path: Path, text: str) -> bool:
+    """Make `path` hold `text`, or say False if it is there: of several that try one does, on NFS too."""
+    with made_whole(path, lambda temporary: temporary.write_text(text, encoding="utf-8")) as temporary:
+        try:
+            os.link(temporary, path)
+        except OSError as error:
+            if error.errno in NO_LINKS:
+                return _opened_anew(path, text)
+            # a server's answer may get lost; asked again, it says that the link is there already
+            linked = temporary.stat().st_nlink > 1
+            if not linked and not isinstance(error, FileExistsError):
+                raise
+            return linked
+        return True
+
+
+@contextmanager
+def made_whole(path: Path, write: Callable[[Path], object]) -> Iterator[Path]:
+    """A file beside `path`, on the disk, for the body to put in its place; then that is on the disk too."""
+    # a name of its own: processes on two machines, or in two containers, may have one process id
+    temporary = path.with_name(f".{path.name}.{uuid4().hex}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         write(temporary)
         with temporary.open("rb") as written:
             os.fsync(written.fileno())
-        temporary.replace(path)
+        yield temporary
+        sync_folder(path.parent)
     except OSError as error:
         if error.errno not in FULL:
             raise
@@ -33,6 +68,22 @@ def replace_file(path: Path, write: Callable[[Path], object]) -> None:
         temporary.unlink(missing_ok=True)
 
 
-def replace_with(path: Path, text: str) -> None:
-    """Make `path` hold `text`."""
-    replace_file(path, lambda temporary: temporary.write_text(text, encoding="utf-8"))
+def sync_folder(folder: Path) -> None:
+    """Return once the names in `folder` are on the disk, where its file system can tell."""
+    opened = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(opened)
+    except OSError as error:
+        if error.errno not in NO_SYNC:
+            raise
+    finally:
+        os.close(opened)
+
+
+def _opened_anew(path: Path, text: str) -> bool:
+    try:
+        with path.open("x", encoding="utf-8") as file:
+            file.write(text)
+    except FileExistsError:
+        return False
+    return True

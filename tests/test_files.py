@@ -1,3 +1,4 @@
+import errno
 import os
 import signal
 import subprocess
@@ -8,7 +9,7 @@ import pytest
 from study_files import ROOT
 
 from looksam.errors import UserError
-from looksam.files import replace_file, replace_with
+from looksam.files import create_with, replace_file, replace_with
 
 
 def names(folder: Path) -> list[str]:
@@ -92,3 +93,48 @@ def test_a_full_disk_is_a_users_error_that_names_the_file(tmp_path: Path) -> Non
     with pytest.raises(UserError, match=rf"cannot write {tmp_path}/c.json: No space left on device"):
         replace_file(tmp_path / "c.json", write)
     assert names(tmp_path) == []
+
+
+def test_a_file_is_created_where_there_is_none(tmp_path: Path) -> None:
+    assert create_with(tmp_path / "c.json", "new")
+    assert (names(tmp_path), (tmp_path / "c.json").read_text()) == (["c.json"], "new")
+
+
+def test_a_file_that_is_there_is_not_created(tmp_path: Path) -> None:
+    (tmp_path / "c.json").write_text("old")
+    assert not create_with(tmp_path / "c.json", "new")
+    assert (names(tmp_path), (tmp_path / "c.json").read_text()) == (["c.json"], "old")
+
+
+def test_a_link_that_was_made_though_its_answer_got_lost_counts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    link = os.link
+
+    def asked_twice(source: Path, target: Path) -> None:
+        link(source, target)
+        link(source, target)
+
+    monkeypatch.setattr(os, "link", asked_twice)
+    assert create_with(tmp_path / "c.json", "new")
+
+
+def test_without_hard_links_a_file_is_created_once_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(source: Path, target: Path) -> None:
+        raise PermissionError(errno.EPERM, "Operation not permitted")
+
+    monkeypatch.setattr(os, "link", refused)
+    assert [create_with(tmp_path / "c.json", text) for text in ("new", "newer")] == [True, False]
+    assert (tmp_path / "c.json").read_text() == "new"
+
+
+def test_a_file_in_place_is_on_the_disk_by_its_name_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synced = []
+    fsync = os.fsync
+    monkeypatch.setattr(os, "fsync", lambda opened: synced.append(os.fstat(opened).st_ino) or fsync(opened))
+    replace_with(tmp_path / "c.json", "new")
+    assert synced == [(tmp_path / "c.json").stat().st_ino, tmp_path.stat().st_ino]
