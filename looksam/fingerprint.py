@@ -20,7 +20,7 @@ CHOICES = frozenset(
 )
 
 # modules that show, write or refuse things, and decide no number
-SILENT = frozenset({"progress", "files", "errors", "requests", "diagnostics", "watch"})
+SILENT = frozenset({"diagnostics", "errors", "files", "lease", "owner", "progress", "requests", "watch"})
 
 
 class Code:
