@@ -25,6 +25,7 @@ lint: .venv/dev
 
 bench: .venv/dev
 	python tests/benchmarks/step.py
+	python tests/benchmarks/checkpoint.py
 
 # an editable install, so that the commands run the code that the Snakefile takes fingerprints of
 .venv/pipeline: pyproject.toml

@@ -20,7 +20,20 @@ CHOICES = frozenset(
 )
 
 # modules that show, write or refuse things, and decide no number
-SILENT = frozenset({"diagnostics", "errors", "files", "lease", "owner", "progress", "requests", "watch"})
+SILENT = frozenset(
+    {
+        "checkpoint",
+        "diagnostics",
+        "errors",
+        "files",
+        "lease",
+        "owner",
+        "progress",
+        "requests",
+        "snapshot",
+        "watch",
+    }
+)
 
 
 class Code:
