@@ -21,18 +21,8 @@ CHOICES = frozenset(
 
 # modules that show, write or refuse things, and decide no number
 SILENT = frozenset(
-    {
-        "checkpoint",
-        "diagnostics",
-        "errors",
-        "files",
-        "lease",
-        "owner",
-        "progress",
-        "requests",
-        "snapshot",
-        "watch",
-    }
+    {"checkpoint", "diagnostics", "errors", "files", "lease", "owner", "preempt", "progress", "requests"}
+    | {"snapshot", "watch"}
 )
 
 
