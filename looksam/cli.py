@@ -2,16 +2,18 @@
 
 import argparse
 import gc
+import math
+import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from looksam.errors import UserError
+from looksam.errors import Preempted, UserError
 from looksam.requests import consumed
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run the subcommand; a user's mistake is one line on stderr and exit code 1."""
+    """Run the subcommand; a user's mistake is one line on stderr and exit code 1, a preemption one and 75."""
     # a small training would spend a tenth of its time collecting among torch's modules, which stay
     gc.set_threshold(100_000)
     parsed = parser().parse_args(arguments)
@@ -19,6 +21,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
         parsed.command(parsed)
     except UserError as error:
         sys.exit(f"looksam {parsed.name}: error: {error}")
+    except Preempted as left:
+        print(f"looksam {parsed.name}: {left}", file=sys.stderr)
+        sys.exit(os.EX_TEMPFAIL)
     except ModuleNotFoundError as error:
         needs = "it needs the pipeline: pip install 'looksam[pipeline]'"
         sys.exit(f"looksam {parsed.name}: error: no module {error.name!r}; {needs}")
@@ -38,7 +43,15 @@ def parser() -> argparse.ArgumentParser:
         return sub
 
     command("shard", shard, "results/shards/<dataset>/source.json")
-    command("train", train, "results/runs/<run>/run.json")
+    sub = command("train", train, "results/runs/<run>/run.json")
+    sub.add_argument(
+        "--seconds-between-checkpoints",
+        type=float,
+        default=600.0,
+        metavar="S",
+        help="what a killed training loses at most (default: %(default)s)",
+    )
+    sub.add_argument("--wait", action="store_true", help="wait where another process trains the run")
     sub = command("evaluate", evaluate, "results/evaluations/<table>.json")
     sub.add_argument("--runs", type=Path, required=True, help="folder of the runs")
     sub.add_argument("--evaluations", type=Path, required=True, help="Parquet file to write")
@@ -67,12 +80,14 @@ def shard(parsed: argparse.Namespace) -> None:
 
 
 def train(parsed: argparse.Namespace) -> None:
-    """Train one run; its weights, history and timing appear beside run.json."""
+    """Train one run, or go on with it; its weights, history and timing appear beside run.json."""
     from looksam.progress import shown
     from looksam.train import train
+    from looksam.watch import Care
 
-    with consumed(parsed.request), shown(parsed.request.parent.name) as show:
-        train(parsed.request, show)
+    with shown(parsed.request.parent.name) as show:
+        wait = math.inf if parsed.wait else 0.0
+        train(parsed.request, Care(show, parsed.seconds_between_checkpoints, wait))
 
 
 def evaluate(parsed: argparse.Namespace) -> None:

@@ -3,3 +3,7 @@
 
 class UserError(ValueError):
     """A mistake in config, data or command line; the command line prints its text without a traceback."""
+
+
+class Preempted(Exception):
+    """A training was saved and left because a signal asked for it; the same command goes on with it."""

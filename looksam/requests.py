@@ -34,13 +34,18 @@ def write_request(path: Path, text: str) -> None:
         os.utime(path)
 
 
-@contextmanager
-def consumed(path: Path) -> Iterator[None]:
-    """Keep a copy of the request at `path`, as it is on entry, once the body has made the result from it."""
+def checked(path: Path) -> Path:
+    """The path itself, where there is a request."""
     if not path.is_file():
         raise UserError(f"no request at {path}; `snakemake -n` writes those that the config asks for")
-    text, stat = path.read_text(), path.stat()
-    yield
+    return path
+
+
+@contextmanager
+def consumed(path: Path) -> Iterator[str]:
+    """Keep a copy of the request at `path`, its text on entry, once the body has made the result from it."""
+    text, stat = checked(path).read_text(), path.stat()
+    yield text
     made = made_path(path)
     replace_with(made, text)
     os.utime(made, ns=(stat.st_mtime_ns, stat.st_mtime_ns))

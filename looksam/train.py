@@ -15,28 +15,40 @@ from looksam.distributed import Ranks, joined
 from looksam.files import replace_file, replace_with
 from looksam.loader import Images, batches, load
 from looksam.models import build
-from looksam.progress import Show
+from looksam.requests import made_path
 from looksam.training import Training
-from looksam.watch import Watch
+from looksam.watch import Care, Watch, watched
+
+RESULTS = ("model.safetensors", "history.parquet", "timing.json")
 
 
-def train(request: Path, show: Show) -> None:
+def train(request: Path, care: Care) -> None:
     """Train the run of `run.json`; write history.parquet, timing.json and model.safetensors beside it.
 
     Under torchrun, as one of its ranks. A training whose loss is no longer finite ends after that epoch; its
     history shows the step, and evaluation says "diverged". All but timing.json is a function of the request's
-    text on one machine, however often it was stopped and started again.
+    text on one machine, however often it was stopped and started again. Preempted if a signal stops it.
     """
-    run = json.loads(request.read_text())
-    settings = run["settings"]
-    torch.set_num_threads(settings["threads"])
-    with joined() as ranks:
+    with joined() as ranks, watched(request, ranks, care) as (text, watch):
+        if is_trained(request, text):
+            return
+        run = json.loads(text)
+        settings = run["settings"]
+        torch.set_num_threads(settings["threads"])
         data = load(Path(run["shards"]), "train", settings["dataset"])
         network = seeded(settings["seed"], lambda: build(settings["model"], settings["dataset"]))
         training = Training(network, settings, len(data.labels), ranks)
-        fit(training, data, Watch(ranks, show))
+        watch.resume(training)
+        fit(training, data, watch)
         if ranks.is_first:
             write(training, request.parent, timing(training, ranks))
+
+
+def is_trained(request: Path, text: str) -> bool:
+    """The results are there, and made from this text: by another process, while this one waited."""
+    made = made_path(request)
+    are_there = all((request.parent / name).is_file() for name in RESULTS)
+    return are_there and made.is_file() and made.read_text() == text
 
 
 def fit(training: Training, data: Images, watch: Watch) -> None:
@@ -52,9 +64,10 @@ def fit(training: Training, data: Images, watch: Watch) -> None:
 def write(training: Training, folder: Path, timing: Mapping[str, Any]) -> None:
     """Write the results of a training that has ended."""
     weights = training.weights()
-    replace_file(folder / "model.safetensors", lambda path: path.write_bytes(save(weights)))
-    replace_file(folder / "history.parquet", training.history.write)
-    replace_with(folder / "timing.json", json.dumps(timing, indent=1))
+    model, history, times = (folder / name for name in RESULTS)
+    replace_file(model, lambda path: path.write_bytes(save(weights)))
+    replace_file(history, training.history.write)
+    replace_with(times, json.dumps(timing, indent=1))
 
 
 def seeded(seed: int, make: Callable[[], nn.Module]) -> nn.Module:

@@ -20,6 +20,7 @@ def torchrun(request: Path, ranks: int, *options: str) -> subprocess.Popen[str]:
         env=environment,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
+        start_new_session=True,
         text=True,
     )
 

@@ -11,7 +11,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 from study_files import ROOT
-from tiny_runs import SETTINGS, digit_shards, requested, seen, sha256, trained
+from tiny_runs import SETTINGS, UNSEEN, digit_shards, requested, seen, sha256, trained
 
 from looksam.errors import UserError
 from looksam.history import HISTORY
@@ -49,7 +49,8 @@ def test_neither_threads_nor_draws_outside_change_a_run(run: Path, tmp_path: Pat
     again = requested(tmp_path / "again", shards)
     code = (
         "import sys; from pathlib import Path; import torch; from looksam.train import train\n"
-        "torch.manual_seed(7); torch.rand(3); train(Path(sys.argv[1]), lambda progress: None)\n"
+        "from looksam.watch import Care\n"
+        "torch.manual_seed(7); torch.rand(3); train(Path(sys.argv[1]), Care(lambda progress: None))\n"
         "assert torch.get_num_threads() == 1"
     )
     environment = os.environ | {"OMP_NUM_THREADS": "2"}
@@ -165,8 +166,10 @@ def test_the_time_of_an_epoch_leaves_out_the_first(tmp_path: Path, shards: Path)
 def test_a_training_leaves_its_results_and_nothing_else(run: Path) -> None:
     assert sorted(path.name for path in run.iterdir()) == [
         "history.parquet",
+        "lease.1.json",  # what is there of the process that trained it, so that its number never comes twice
         "model.safetensors",
         "run.json",
+        "run.made.json",
         "timing.json",
     ]
 
@@ -174,7 +177,7 @@ def test_a_training_leaves_its_results_and_nothing_else(run: Path) -> None:
 def test_without_shards_the_error_says_how_to_make_them(tmp_path: Path) -> None:
     request = requested(tmp_path / "run", tmp_path / "nowhere") / "run.json"
     with pytest.raises(UserError, match=r"index\.parquet does not exist.*run snakemake"):
-        train(request, lambda progress: None)
+        train(request, UNSEEN)
 
 
 def test_a_seed_decides_what_is_drawn() -> None:

@@ -9,6 +9,7 @@ from looksam.progress import Progress
 from looksam.shards import write_shards
 from looksam.sources import SOURCES
 from looksam.train import train
+from looksam.watch import Care
 
 DIGITS: dict[str, Any] = {
     "name": "digits",
@@ -38,6 +39,7 @@ SETTINGS: dict[str, Any] = {
     "threads": 1,
     "seed": 0,
 }
+UNSEEN = Care(lambda progress: None)
 
 
 def digit_shards(out: Path) -> Path:
@@ -58,14 +60,14 @@ def requested(folder: Path, shards: Path, **settings: Any) -> Path:
 
 def trained(folder: Path, shards: Path, **settings: Any) -> Path:
     """The folder of a run that is trained."""
-    train(requested(folder, shards, **settings) / "run.json", lambda progress: None)
+    train(requested(folder, shards, **settings) / "run.json", UNSEEN)
     return folder
 
 
 def seen(folder: Path, shards: Path, **settings: Any) -> list[Progress]:
     """The progress that a training shows."""
     shown: list[Progress] = []
-    train(requested(folder, shards, **settings) / "run.json", shown.append)
+    train(requested(folder, shards, **settings) / "run.json", Care(shown.append))
     return shown
 
 
