@@ -32,14 +32,19 @@ class Images(NamedTuple):
 
 
 def load(shards: Path, split: str, dataset: Mapping[str, Any]) -> Images:
-    """The images of a split, in the order of the index, each verified by its SHA-256 and brought to size.
+    """The images of a split, in the order of the index, as `decode` gives them."""
+    return decode(shards, read_index(shards, split), dataset)
+
+
+def decode(shards: Path, rows: list[dict[str, Any]], dataset: Mapping[str, Any]) -> Images:
+    """The images of some rows of the index, in their order, each verified by its SHA-256 and brought to size.
 
     dataset: height, width, channels (1: grey, 3: RGB). An image of another size is resized (bicubic,
     antialiased) until it just covers height x width, and its centre is kept.
     """
-    rows = read_index(shards, split)
     height, width, channels = dataset["height"], dataset["width"], dataset["channels"]
-    check_memory(len(rows) * channels * height * width, f"the {split} images of {dataset['name']}")
+    wanted = len(rows) * channels * height * width
+    check_memory(wanted, f"the {rows[0]['split']} images of {dataset['name']}")
     images = torch.empty((len(rows), channels, height, width), dtype=torch.uint8)
     for i, (row, content) in enumerate(zip(rows, read_images(shards, rows), strict=True)):
         try:
@@ -58,6 +63,12 @@ def load(shards: Path, split: str, dataset: Mapping[str, Any]) -> Images:
 
 def read_index(shards: Path, split: str) -> list[dict[str, Any]]:
     """Rows of index.parquet that are of the split."""
+    rows: list[dict[str, Any]] = index_table(shards, split).to_pylist()
+    return rows
+
+
+def index_table(shards: Path, split: str) -> pa.Table:
+    """The same as a table: a million rows as dicts take a gigabyte."""
     path = shards / "index.parquet"
     if not path.exists():
         raise UserError(
@@ -65,10 +76,10 @@ def read_index(shards: Path, split: str) -> list[dict[str, Any]]:
             f"looksam shard {shards / 'source.json'}"
         )
     try:
-        rows: list[dict[str, Any]] = pq.read_table(path, filters=[("split", "=", split)]).to_pylist()
+        rows = pq.read_table(path, filters=[("split", "=", split)])
     except (pa.ArrowException, OSError) as error:
         raise UserError(f"{path} is damaged ({error}); delete {shards} and run snakemake again") from error
-    if not rows:
+    if not rows.num_rows:
         raise UserError(f"{path} lists no {split} images; delete {shards} and run snakemake again")
     return rows
 
