@@ -21,8 +21,20 @@ CHOICES = frozenset(
 
 # modules that show, write or refuse things, and decide no number
 SILENT = frozenset(
-    {"checkpoint", "diagnostics", "errors", "files", "lease", "owner", "preempt", "progress", "requests"}
-    | {"snapshot", "watch"}
+    {
+        "checkpoint",
+        "diagnostics",
+        "environment",
+        "errors",
+        "files",
+        "lease",
+        "owner",
+        "preempt",
+        "progress",
+        "requests",
+        "snapshot",
+        "watch",
+    }
 )
 
 

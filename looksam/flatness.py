@@ -18,8 +18,9 @@ from torch.nn.functional import cross_entropy
 
 from looksam.ascent import ASCENTS, whole_model
 from looksam.augment import evaluation_batch
+from looksam.draws import order
 from looksam.hessian import Losses, hessian, largest_eigenvalue, start
-from looksam.loader import Images, decode, index_table, order
+from looksam.loader import Images, decode, index_table
 from looksam.replay import perturbed
 from looksam.vector import Vector
 

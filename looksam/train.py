@@ -2,20 +2,20 @@
 
 import json
 import platform
-from collections.abc import Callable, Mapping
-from importlib.metadata import version
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import torch
 from safetensors.torch import save
 from torch import nn
 
-from looksam.distributed import Ranks, joined
+from looksam.distributed import joined
+from looksam.environment import environment
 from looksam.files import replace_file, replace_with
 from looksam.loader import Images, batches, load
 from looksam.models import build
 from looksam.requests import made_path
+from looksam.timing import timing
 from looksam.training import Training
 from looksam.watch import Care, Watch, watched
 
@@ -41,7 +41,7 @@ def train(request: Path, care: Care) -> None:
         watch.resume(training)
         fit(training, data, watch)
         if ranks.is_first:
-            write(training, request.parent, timing(training, ranks))
+            write(training, request.parent)
 
 
 def is_trained(request: Path, text: str) -> bool:
@@ -61,36 +61,23 @@ def fit(training: Training, data: Images, watch: Watch) -> None:
             watch(training)
 
 
-def write(training: Training, folder: Path, timing: Mapping[str, Any]) -> None:
-    """Write the results of a training that has ended."""
+def write(training: Training, folder: Path) -> None:
+    """Write the results of a training that has ended; timing.json has what may differ between equal runs."""
     weights = training.weights()
     model, history, times = (folder / name for name in RESULTS)
     replace_file(model, lambda path: path.write_bytes(save(weights)))
     replace_file(history, training.history.write)
-    replace_with(times, json.dumps(timing, indent=1))
+    origin = {
+        "host": platform.node(),
+        "micro_batches": training.micro_batches,
+        "perturbation": training.sharpness.method.perturbation,
+        "environment": environment(training.ranks.device, training.ranks.size),
+    }
+    images = training.steps_per_epoch * training.settings["batch_size"]
+    replace_with(times, json.dumps(timing(training.seconds, images, training.cold) | origin, indent=1))
 
 
 def seeded(seed: int, make: Callable[[], nn.Module]) -> nn.Module:
     """What `make` returns from random numbers set to `seed`."""
     torch.manual_seed(seed)
     return make()
-
-
-def timing(training: Training, ranks: Ranks) -> dict[str, Any]:
-    """What may differ between two equal runs: seconds, rates, the machine, its packages' versions."""
-    # the first epoch warms caches up and compiles; the mean of the others, because with k above the steps of
-    # an epoch some epochs have no ascent step
-    seconds = training.seconds
-    warm = seconds[1:] or seconds
-    seconds_per_epoch = sum(warm) / len(warm)
-    return {
-        "seconds": sum(seconds),
-        "seconds_per_epoch": seconds_per_epoch,
-        "images_per_second": training.steps_per_epoch * training.settings["batch_size"] / seconds_per_epoch,
-        "host": platform.node(),
-        "device": ranks.device.type,
-        "ranks": ranks.size,
-        "micro_batches": training.micro_batches,
-        "perturbation": training.sharpness.method.perturbation,
-        "versions": {name: version(name) for name in ("looksam", "torch", "timm")},
-    }

@@ -24,7 +24,10 @@ from looksam.sharpness import SharpnessAware
 
 
 class Training:
-    """One rank's part in a training. seconds: of each epoch so far, the last one's still growing."""
+    """One rank's part in a training.
+
+    seconds: of each epoch so far, the last one's still growing. cold: the epochs in which a process began.
+    """
 
     def __init__(self, network: nn.Module, settings: Mapping[str, Any], images: int, ranks: Ranks) -> None:
         self.settings, self.ranks = settings, ranks
@@ -40,6 +43,7 @@ class Training:
         images_at_once = settings["batch_size"] // (ranks.size * self.micro_batches)
         self.history = History(images_at_once)
         self.seconds: list[float] = []
+        self.cold = {0}
         self._clock = time.perf_counter()
 
     @property
@@ -126,6 +130,7 @@ class Training:
             "sharpness": named(self.sharpness.state_dict(), lambda name: name.removeprefix("module.")),
             "history": self.history.state(),
             "seconds": self.seconds,
+            "cold": sorted(self.cold),
         }
 
     def load(self, state: Mapping[str, Any]) -> None:
@@ -139,6 +144,7 @@ class Training:
         self.sharpness.load_state_dict(named(state["sharpness"], lambda name: prefix + name))
         self.history.load(state["history"])
         self.seconds = list(state["seconds"])
+        self.cold = {*state["cold"], self.place[0]}
         self.count_seconds(is_training=False)
 
 
