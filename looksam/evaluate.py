@@ -1,10 +1,10 @@
-"""Evaluation of finished trainings on their test images, many in one process."""
+"""Evaluation of finished trainings on their test images, many in one process, in float32."""
 
 import hashlib
 import json
 import math
 from collections.abc import Mapping
-from functools import cache
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,16 +12,15 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import torch
 from safetensors.torch import load_file
-from torch.nn.functional import cross_entropy
+from torch import nn
 
-from looksam.augment import evaluation_batch
 from looksam.distributed import training_device
 from looksam.errors import UserError
 from looksam.files import replace_file, replace_with
-from looksam.loader import Images, load
+from looksam.flatness import FIGURES, flatness, training_images
 from looksam.models import build
-
-IMAGES_PER_BATCH = 500
+from looksam.origins import ENVIRONMENT
+from looksam.outcomes import OUTCOMES, outcomes, summary, test_images, write
 
 EVALUATIONS = pa.schema(
     [
@@ -30,11 +29,16 @@ EVALUATIONS = pa.schema(
         ("top5", pa.float64()),
         ("loss", pa.float64()),
         ("images", pa.int64()),
+        ("sharpness", pa.float64()),
+        ("method_sharpness", pa.float64()),
+        ("hessian_eigenvalue", pa.float64()),
+        ("hessian_converged", pa.bool_()),
         ("diverged_at_step", pa.int64()),
+        ("gradients_per_step", pa.float64()),
         ("seconds", pa.float64()),
         ("seconds_per_epoch", pa.float64()),
         ("images_per_second", pa.float64()),
-        ("gradients_per_step", pa.float64()),
+        ("environment", ENVIRONMENT),
     ]
 )
 
@@ -56,45 +60,68 @@ def evaluate(request: Path, runs: Path, evaluations: Path) -> None:
 
 
 def run_metrics(folder: Path, code: str) -> dict[str, Any]:
-    """What metrics.json says of the run, measured now if it says nothing of these weights and this code."""
-    path = folder / "metrics.json"
-    made_from = {
-        "model_sha256": hashlib.sha256((folder / "model.safetensors").read_bytes()).hexdigest(),
-        "code": code,
-    }
-    if path.is_file():
+    """What metrics.json says of the run, measured now if it says nothing of these weights and this code.
+
+    outcomes.parquet beside it holds each test image's outcome; no rows where the run diverged. metrics.json
+    is written last and knows its digest, so that it stands for both.
+    """
+    path, images = folder / "metrics.json", folder / "outcomes.parquet"
+    made_from = {"model_sha256": sha256(folder / "model.safetensors"), "code": code}
+    if path.is_file() and images.is_file():
         known: dict[str, Any] = json.loads(path.read_text())
-        if made_from.items() <= known.items():
+        if {**made_from, "outcomes_sha256": sha256(images)}.items() <= known.items():
             return known
     run = json.loads((folder / "run.json").read_text())
     history = pq.read_table(folder / "history.parquet", columns=["step", "loss", "gradients"]).to_pydict()
     losses = zip(history["step"], history["loss"], strict=True)
     diverged_at = next((step for step, loss in losses if not math.isfinite(loss)), None)
-    measured = UNMEASURED if diverged_at is not None else measure(folder, run)
-    if measured["loss"] is not None and not math.isfinite(measured["loss"]):
+    each, measured = UNMEASURED if diverged_at is not None else measure(folder, run)
+    if diverged_at is None and not math.isfinite(measured["loss"]):
         # the last step ruined the weights, which no loss of the history can show
-        measured, diverged_at = UNMEASURED, history["step"][-1]
+        (each, measured), diverged_at = UNMEASURED, history["step"][-1]
+    replace_file(images, partial(write, each))
     metrics = {
         "run": run["id"],
         **measured,
         "diverged_at_step": diverged_at,
         "gradients_per_step": sum(history["gradients"]) / len(history["gradients"]),
+        "precision": "fp32",
         **made_from,
+        "outcomes_sha256": sha256(images),
     }
     replace_with(path, json.dumps(metrics, indent=1))
     return metrics
 
 
-UNMEASURED: Mapping[str, Any] = {"images": 0, "top1": None, "top5": None, "loss": None}
+def sha256(path: Path) -> str:
+    """Digest of a file, in hexadecimal."""
+    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
-@torch.inference_mode()
-def measure(folder: Path, run: Mapping[str, Any]) -> dict[str, Any]:
-    """Top-1 and top-5 (fractions) and mean loss of the run's weights over every test image, each once."""
+def measure(folder: Path, run: Mapping[str, Any]) -> tuple[pa.Table, dict[str, Any]]:
+    """Each test image's outcome under the run's weights, and their means with the flatness of the minimum."""
     settings = run["settings"]
     torch.set_num_threads(settings["threads"])
     device = training_device()
-    data = test_images(run["shards"], json.dumps(settings["dataset"]))
+    model = trained(folder, settings).to(device)
+    split = (run["shards"], json.dumps(settings["dataset"]))
+    # float32 in earnest and the same bits each time, which cuDNN by default promises neither of
+    with torch.backends.cudnn.flags(enabled=True, deterministic=True, allow_tf32=False):
+        each = outcomes(model, test_images(*split), device)
+        means = summary(each)
+        if not math.isfinite(means["loss"]):
+            return each, means
+        return each, means | flatness(model, training_images(*split), settings["method"], device)
+
+
+UNMEASURED = (
+    OUTCOMES.empty_table(),
+    {**summary(OUTCOMES.empty_table()), **dict.fromkeys((*FIGURES, "hessian_converged"))},
+)
+
+
+def trained(folder: Path, settings: Mapping[str, Any]) -> nn.Module:
+    """The run's network with its weights, in eval mode."""
     model = build(settings["model"], settings["dataset"])
     try:
         model.load_state_dict(load_file(folder / "model.safetensors"))
@@ -104,22 +131,4 @@ def measure(folder: Path, run: Mapping[str, Any]) -> dict[str, Any]:
             f"{folder}/model.safetensors is damaged or not of this run ({said:.300}); "
             "delete it, and run snakemake again to train this run anew"
         ) from error
-    model.to(device).eval()
-    top1 = top5 = 0
-    loss = 0.0
-    for images, labels in zip(
-        data.images.split(IMAGES_PER_BATCH), data.labels.split(IMAGES_PER_BATCH), strict=True
-    ):
-        logits, targets = model(evaluation_batch(images.to(device))).float(), labels.to(device)
-        ranked = logits.topk(min(5, logits.shape[1])).indices == targets[:, None]
-        top1 += int(ranked[:, 0].sum())
-        top5 += int(ranked.any(1).sum())
-        loss += float(cross_entropy(logits, targets, reduction="sum"))
-    count = len(data.labels)
-    return {"images": count, "top1": top1 / count, "top5": top5 / count, "loss": loss / count}
-
-
-@cache
-def test_images(shards: str, dataset: str) -> Images:
-    """The test split of a shard folder, decoded once a process. dataset: its settings, as JSON text."""
-    return load(Path(shards), "test", json.loads(dataset))
+    return model.eval()

@@ -45,7 +45,8 @@ def against_k(cells: Sequence[Cell]) -> str:
     """
     panels = [("Top-1 accuracy, %", "top1", scaled(cells, "top1", 100.0))]
     base = reference(cells, "seconds_per_epoch", 1.0)
-    if base:
+    # times from different devices do not compare
+    if base and len({cell.device for cell in cells if cell.metric == "seconds_per_epoch" and cell.n}) == 1:
         panels.append(("Time per epoch, k = 0 is 1", "time", scaled(cells, "seconds_per_epoch", 1.0 / base)))
     references = {"top1": reference(cells, "top1", 100.0), "time": 1.0}
     panels = [panel for panel in panels if any(panel[2].values())]

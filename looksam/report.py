@@ -14,8 +14,9 @@ from markupsafe import Markup
 from looksam.errors import UserError
 from looksam.exports import export
 from looksam.files import replace_with
+from looksam.metrics import METRICS
 from looksam.plots import against_k
-from looksam.tables import METRICS, STATUSES, Cell, Table, read
+from looksam.tables import STATUSES, Cell, Table, read
 
 # scales whose runs are the paper's own, so that a difference from the paper's numbers means something
 COMPARABLE = frozenset({"paper", "cifar"})
@@ -30,7 +31,9 @@ class Words:
     ours: str
     unit: str
     seeds: str
+    unconverged: str
     diverged: str
+    device: str
     footnote: str
     paper: str
     mark: str
@@ -43,8 +46,13 @@ class Words:
     @property
     def first(self) -> str:
         """Ours on one line of text."""
-        asides = [f"({aside})" for aside in (self.footnote, self.seeds, self.diverged) if aside]
+        asides = [f"({aside})" for aside in self.asides if aside]
         return " ".join(filter(None, [self.ours, self.unit, *asides]))
+
+    @property
+    def asides(self) -> tuple[str, ...]:
+        """What is said of ours in brackets, in order; some may be empty."""
+        return self.footnote, self.seeds, self.unconverged, self.diverged, self.device
 
     @property
     def second(self) -> str:
@@ -85,7 +93,7 @@ def page(table: Table) -> dict[str, Any]:
     columns = {cell.column_index: names.get(cell.column, cell.column) for cell in table.cells}
     grid: dict[tuple[int, int], list[Words]] = {}
     for cell in table.cells:
-        shown = words(cell, table.scale in COMPARABLE, footnotes)
+        shown = words(cell, table, footnotes)
         grid.setdefault((cell.row_index, cell.column_index), []).append(shown)
     return {
         **{field: getattr(table, field) for field in Table.__dataclass_fields__},
@@ -103,22 +111,28 @@ def page(table: Table) -> dict[str, Any]:
     }
 
 
-def words(cell: Cell, comparable: bool, footnotes: Mapping[str, str]) -> Words:
-    """What a reader is told of a cell."""
+def words(cell: Cell, table: Table, footnotes: Mapping[str, str]) -> Words:
+    """What a reader is told of a cell of the table."""
+    comparable = table.scale in COMPARABLE
     status = STATUSES[cell.published_status or "not reported"]
     paper = (status.instead or cell.published or "") if cell.published_status else ""
     seeds = cell.n + cell.diverged
+    metric = METRICS.get(cell.metric)  # None of a fact
+    is_time = metric is not None and metric.is_time
     return Words(
         status=cell.status,
         ours=ours(cell),
-        unit=METRICS[cell.metric].unit if cell.value is not None else "",
+        unit=metric.unit if metric and cell.value is not None else "",
         seeds=f"n={cell.n}" if cell.n else "",
+        unconverged=f"{cell.unconverged} of {cell.n} not converged" if cell.unconverged else "",
         diverged=f"{cell.diverged} of {seeds}{' diverged' if cell.n else ''}" if cell.diverged else "",
+        device=cell.device or "" if is_time and "device" in table.differing else "",
         footnote=footnotes.get(cell.absent or "", "") if cell.status == "absent" else "",
         paper=paper,
         mark=status.mark,
         differs=bool(cell.text and cell.published and cell.text != cell.published),
-        difference=difference(cell) if comparable and not status.instead else "",
+        # the paper's times are of its TPUs
+        difference=difference(cell) if comparable and not status.instead and not is_time else "",
         note=f"{cell.published_status}: {cell.published_note}" if cell.published_note else "",
         column=cell.column,
         runs=cell.runs,
@@ -131,10 +145,12 @@ def ours(cell: Cell) -> str:
         return cell.text if cell.text is not None else {"absent": "—"}.get(cell.status, cell.status)
     metric = METRICS[cell.metric]
     value = cell.value * metric.shown
-    # one decimal of a percentage; of a time three significant digits, two below 1
-    digits = 3 if value >= 1 else 2
-    decimals = max(0, digits - 1 - exponent(value, digits)) if metric.unit else 1
-    mean = fixed(value, decimals)
+    # where the metric does not say, three significant digits, two below 1
+    digits = 3 if abs(value) >= 1 else 2
+    decimals = (
+        metric.decimals if metric.decimals is not None else max(0, digits - 1 - exponent(value, digits))
+    )
+    mean = fixed(value, decimals).replace("-", "−")
     return mean if cell.sd is None else f"{mean} ± {fixed(cell.sd * metric.shown, decimals)}"
 
 

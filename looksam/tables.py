@@ -5,7 +5,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from functools import partial
 from pathlib import Path
-from statistics import fmean, stdev
 from typing import Any
 
 import pyarrow as pa
@@ -13,25 +12,8 @@ import pyarrow.parquet as pq
 
 from looksam.errors import UserError
 from looksam.files import replace_file
-
-
-@dataclass(frozen=True)
-class Metric:
-    """A number of a run: column / divisor is what tables store, times `shown` what readers see, in `unit`."""
-
-    column: str
-    divisor: float
-    shown: float
-    label: str
-    unit: str
-    difference_unit: str
-
-
-METRICS = {
-    "top1": Metric("top1", 1.0, 100.0, "top-1 accuracy (%)", "", "pp"),
-    "seconds_per_epoch": Metric("seconds_per_epoch", 1.0, 1.0, "seconds per epoch", "s", "s"),
-    "training_hours": Metric("seconds", 3600.0, 1.0, "training hours", "h", "h"),
-}
+from looksam.metrics import METRICS, over_seeds
+from looksam.origins import described, differing, origin, together
 
 
 @dataclass(frozen=True)
@@ -56,7 +38,10 @@ STATUSES = {
 
 @dataclass(frozen=True)
 class Cell:
-    """One metric of a cell. value, sd: over the n seeds that did not diverge, top1 a fraction; text: fact."""
+    """One metric of a cell. value, sd: over the n seeds that did not diverge, top1 a fraction; text: fact.
+
+    unconverged: of these n, how many are attempts. device, environment: of its runs' trainings, in words.
+    """
 
     row_index: int
     column_index: int
@@ -67,10 +52,13 @@ class Cell:
     sd: float | None
     n: int
     diverged: int
+    unconverged: int
     text: str | None
     status: str
     absent: str | None
     runs: list[str]
+    device: str | None
+    environment: str | None
     k: int | None
     descent: str | None
     published: str | None
@@ -91,7 +79,10 @@ COLUMNS = {field.name: TYPES[field.type] for field in fields(Cell)}
 
 @dataclass(frozen=True)
 class Table:
-    """A tabulated table: what it is, and its cells in the order of the request."""
+    """A tabulated table: what it is, and its cells in the order of the request.
+
+    environment: where its runs were trained, in a sentence; differing: fields of `Origin` not all the same.
+    """
 
     name: str
     title: str
@@ -100,6 +91,8 @@ class Table:
     scale_title: str
     row_header: str
     column_header: str
+    environment: str
+    differing: list[str]
     metrics: list[str]
     plot: str
     cells: list[Cell]
@@ -109,11 +102,15 @@ def tabulate(request: Path, evaluations: Path | None, table: Path) -> None:
     """Write the parquet `table` that a request asks for; evaluations: of its runs, None without runs."""
     asked = json.loads(request.read_text(encoding="utf-8"))
     rows = pq.read_table(evaluations).to_pylist() if evaluations else []
-    evaluated = {row["run"]: row for row in rows}
+    evaluated = {row["run"]: row | {"origin": origin(row["environment"])} for row in rows}
     facts = facts_of_models([cell["model"] for cell in asked["cells"] if cell["model"]])
     cells = [asdict(tabulated(cell, asked, evaluated, facts)) for cell in asked["cells"]]
     keys = ("table", "title", "caption", "scale", "scale_title", "row_header", "column_header")
     about = {key: asked[key] for key in keys}
+    runs = dict.fromkeys(run for cell in asked["cells"] for run in cell["runs"])
+    origins = [evaluated[run]["origin"] for run in runs]
+    has_times = any(name in METRICS and METRICS[name].is_time for name in asked["metrics"])
+    about |= {"environment": described(origins, has_times), "differing": json.dumps(differing(origins))}
     about |= {"metrics": json.dumps(asked["metrics"]), "plot": asked["plot"] or ""}
     stored = pa.Table.from_pylist(cells, schema=pa.schema(COLUMNS, metadata=about))
     replace_file(table, partial(pq.write_table, stored))
@@ -123,12 +120,12 @@ def read(table: Path) -> Table:
     """The table that `tabulate` wrote."""
     stored = pq.read_table(table)
     about = {key.decode(): value.decode() for key, value in (stored.schema.metadata or {}).items()}
-    if missing := [key for key in ("table", "scale", "metrics") if key not in about]:
+    if missing := [key for key in ("table", "scale", "metrics", "differing") if key not in about]:
         raise UserError(f"{table} is no table of `looksam tabulate`: its metadata lacks {', '.join(missing)}")
     about.pop("ARROW:schema", None)
-    metrics = json.loads(about.pop("metrics"))
+    lists = {key: json.loads(about.pop(key)) for key in ("metrics", "differing")}
     cells = [Cell(**row) for row in stored.to_pylist()]
-    return Table(name=about.pop("table"), metrics=metrics, cells=cells, **about)
+    return Table(name=about.pop("table"), cells=cells, **lists, **about)
 
 
 def model_key(model: Mapping[str, Any]) -> str:
@@ -155,7 +152,7 @@ def tabulated(
     """One requested cell with its numbers, its fact, or the reason why it has neither."""
     where = f"{table['table']}, {table['rows'][asked['row']]} x {table['columns'][asked['column']]}"
     text = asked["fact"]
-    spread: dict[str, Any] = {"value": None, "sd": None, "n": 0, "diverged": 0}
+    spread: dict[str, Any] = {"value": None, "sd": None, "n": 0, "diverged": 0, "unconverged": 0}
     if asked["model"]:
         of_model = facts[model_key(asked["model"])]
         if asked["metric"] not in of_model:
@@ -163,11 +160,12 @@ def tabulated(
         text = of_model[asked["metric"]]
     if missing := [run for run in asked["runs"] if run not in evaluated]:
         raise UserError(f"{where}: no evaluation of {', '.join(missing)}; evaluate, then tabulate again")
-    if asked["runs"]:
-        spread = over_seeds(where, asked["metric"], [evaluated[run] for run in asked["runs"]])
+    runs = [evaluated[run] for run in asked["runs"]]
+    if runs:
+        spread = over_seeds(where, asked["metric"], runs)
     elif text is None and not asked["absent"]:
         raise UserError(f"{where}: a cell needs runs, a fact, a model, or the reason why it is absent")
-    gone = "diverged" if asked["runs"] else "absent"
+    gone = "absent" if not runs else "diverged" if spread["diverged"] == len(runs) else "unmeasured"
     return Cell(
         row_index=asked["row"],
         column_index=asked["column"],
@@ -175,6 +173,8 @@ def tabulated(
         column=table["columns"][asked["column"]],
         status="done" if text is not None or spread["n"] else gone,
         text=text,
+        device=together([row["origin"].device for row in runs]),
+        environment=together([str(row["origin"]) for row in runs]),
         **{key: asked[key] for key in ("metric", "absent", "runs", "k", "descent")},
         **spread,
         **paper(where, asked["published"] or {"value": None, "status": None, "note": None}),
@@ -187,17 +187,3 @@ def paper(where: str, published: Mapping[str, str | None]) -> dict[str, Any]:
         raise UserError(f"{where}: unknown status {published['status']!r}; known: {', '.join(STATUSES)}")
     names = {"published": "value", "published_status": "status", "published_note": "note"}
     return {name: published[key] for name, key in names.items()}
-
-
-def over_seeds(where: str, name: str, evaluations: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """Mean and sample standard deviation of a metric over the runs that did not diverge, and how many did."""
-    if name not in METRICS:
-        raise UserError(f"{where}: unknown metric {name!r} of runs; known: {', '.join(METRICS)}")
-    metric = METRICS[name]
-    kept = [row[metric.column] / metric.divisor for row in evaluations if row["diverged_at_step"] is None]
-    return {
-        "value": fmean(kept) if kept else None,
-        "sd": stdev(kept) if len(kept) >= 2 else None,
-        "n": len(kept),
-        "diverged": len(evaluations) - len(kept),
-    }

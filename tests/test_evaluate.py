@@ -1,6 +1,7 @@
 import json
 import math
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 import pyarrow.parquet as pq
@@ -13,8 +14,10 @@ from torch.nn.functional import cross_entropy
 from looksam.augment import evaluation_batch
 from looksam.errors import UserError
 from looksam.evaluate import EVALUATIONS, evaluate, run_metrics
-from looksam.loader import load
+from looksam.flatness import flatness, training_images
+from looksam.loader import load, read_index
 from looksam.models import build
+from looksam.outcomes import OUTCOMES
 from looksam.sample import Sample, png
 from looksam.shards import write_shards
 
@@ -34,6 +37,13 @@ def diverged(tmp_path: Path, shards: Path) -> Path:
     return trained(tmp_path / "runs" / "bad", shards, peak_lr=1e30, warmup_steps=0)
 
 
+def trained_network(run: Path) -> torch.nn.Module:
+    """The run's network as it is evaluated."""
+    network = build(SETTINGS["model"], SETTINGS["dataset"])
+    network.load_state_dict(load_file(run / "model.safetensors"))
+    return network.eval()
+
+
 def evaluations(*folders: Path, code: str = "c") -> list[dict[str, Any]]:
     """The rows that the evaluation of these runs writes."""
     runs = folders[0].parent
@@ -44,16 +54,20 @@ def evaluations(*folders: Path, code: str = "c") -> list[dict[str, Any]]:
     return rows
 
 
+def rows_of(folder: Path) -> list[dict[str, Any]]:
+    """The outcomes of the run's test images."""
+    rows: list[dict[str, Any]] = pq.read_table(folder / "outcomes.parquet").to_pylist()
+    return rows
+
+
 def stamp(folder: Path) -> int:
     return (folder / "metrics.json").stat().st_mtime_ns
 
 
 def test_a_run_is_measured_on_every_test_image_once(run: Path, shards: Path) -> None:
     data = load(shards, "test", SETTINGS["dataset"])
-    network = build(SETTINGS["model"], SETTINGS["dataset"])
-    network.load_state_dict(load_file(run / "model.safetensors"))
     with torch.inference_mode():
-        logits = network.eval()(evaluation_batch(data.images))
+        logits = trained_network(run)(evaluation_batch(data.images))
     ranks = (logits > logits.gather(1, data.labels[:, None])).sum(1)
     metrics = run_metrics(run, "c")
     assert metrics["images"] == 100
@@ -74,6 +88,82 @@ def test_the_same_request_trained_twice_has_the_same_metrics(run: Path, tmp_path
     again = trained(tmp_path / "others" / "good", shards)
     assert run_metrics(run, "c") == run_metrics(again, "c")
     assert sha256(run / "metrics.json") == sha256(again / "metrics.json")
+
+
+def test_each_test_image_has_one_outcome_in_the_order_of_the_index(run: Path, shards: Path) -> None:
+    run_metrics(run, "c")
+    index = read_index(shards, "test")
+    assert [(row["key"], row["label"]) for row in rows_of(run)] == [
+        (row["key"], row["label"]) for row in index
+    ]
+    assert pq.read_schema(run / "outcomes.parquet") == OUTCOMES
+
+
+def test_an_outcome_is_what_the_network_says_of_that_image_alone(run: Path, shards: Path) -> None:
+    run_metrics(run, "c")
+    data, network = load(shards, "test", SETTINGS["dataset"]), trained_network(run)
+    for i in (0, 57, 99):
+        logits = network(evaluation_batch(data.images[i : i + 1]))
+        row = rows_of(run)[i]
+        assert row["predicted"] == int(logits.argmax())
+        assert row["correct"] == (row["predicted"] == row["label"])
+        assert row["loss"] == pytest.approx(cross_entropy(logits, data.labels[i : i + 1]).item(), rel=1e-4)
+
+
+def test_metrics_follow_from_the_outcomes(run: Path) -> None:
+    metrics, rows = run_metrics(run, "c"), rows_of(run)
+    names = {"top1": "correct", "top5": "in_top5", "loss": "loss"}
+    assert all(
+        metrics[name] == pytest.approx(fmean(row[column] for row in rows)) for name, column in names.items()
+    )
+
+
+def test_outcomes_of_many_images_are_small(run: Path) -> None:
+    run_metrics(run, "c")
+    assert (run / "outcomes.parquet").stat().st_size < 100 * 60
+
+
+@pytest.mark.parametrize("damage", ["missing", "cut", "of another run"])
+def test_without_its_outcomes_a_run_is_measured_again(run: Path, damage: str) -> None:
+    metrics, path = run_metrics(run, "c"), run / "outcomes.parquet"
+    whole = path.read_bytes()
+    if damage == "missing":
+        path.unlink()
+    else:
+        path.write_bytes(whole[:100] if damage == "cut" else whole.replace(b"digit-0", b"digit-9"))
+    assert run_metrics(run, "c") == metrics
+    assert path.read_bytes() == whole
+
+
+def test_a_diverged_run_has_no_outcomes(diverged: Path) -> None:
+    metrics = run_metrics(diverged, "c")
+    assert rows_of(diverged) == []
+    assert (metrics["sharpness"], metrics["hessian_eigenvalue"], metrics["hessian_converged"]) == (None,) * 3
+    before = stamp(diverged)
+    run_metrics(diverged, "c")
+    assert stamp(diverged) == before
+
+
+def test_metrics_tell_how_flat_the_minimum_is(run: Path, shards: Path) -> None:
+    metrics = run_metrics(run, "c")
+    data = training_images(str(shards), json.dumps(SETTINGS["dataset"]))
+    expected = flatness(trained_network(run), data, SETTINGS["method"], torch.device("cpu"))
+    assert {name: metrics[name] for name in expected} == expected
+    assert metrics["sharpness"] > 0
+
+
+def test_a_bf16_training_is_evaluated_in_fp32(tmp_path: Path, shards: Path) -> None:
+    run = trained(tmp_path / "runs" / "half", shards, precision="bf16")
+    metrics = run_metrics(run, "c")
+    data = load(shards, "test", SETTINGS["dataset"])
+    logits = trained_network(run)(evaluation_batch(data.images))
+    assert metrics["loss"] == pytest.approx(float(cross_entropy(logits, data.labels)), rel=1e-5)
+    assert metrics["precision"] == "fp32"
+
+
+def test_a_row_says_where_the_run_was_trained(run: Path) -> None:
+    (row,) = evaluations(run)
+    assert row["environment"] == json.loads((run / "timing.json").read_text())["environment"]
 
 
 def test_metrics_say_what_they_were_made_from(run: Path) -> None:

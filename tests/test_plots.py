@@ -5,7 +5,12 @@ from looksam.tables import Cell
 
 
 def cell(
-    k: int | None, descent: str | None, metric: str, value: float | None, sd: float | None = None
+    k: int | None,
+    descent: str | None,
+    metric: str,
+    value: float | None,
+    sd: float | None = None,
+    device: str = "here",
 ) -> Cell:
     return Cell(
         row_index=0,
@@ -17,10 +22,13 @@ def cell(
         sd=sd,
         n=1,
         diverged=0,
+        unconverged=0,
         text=None,
         status="done",
         absent=None,
         runs=[],
+        device=device,
+        environment=None,
         k=k,
         descent=descent,
         published=None,
@@ -86,3 +94,9 @@ def test_the_svg_can_stand_in_a_page() -> None:
     assert "<style" not in svg
     # ids that only markers and clip paths use: equal ids of two plots are equal shapes
     assert not re.search(r'<g [^>]*id="', svg)
+
+
+def test_times_from_different_devices_are_not_drawn() -> None:
+    elsewhere = cell(20, "g_v", "seconds_per_epoch", 2.0, device="there")
+    assert "Time per epoch" in against_k(CELLS)
+    assert "Time per epoch" not in against_k([*CELLS, elsewhere])

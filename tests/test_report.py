@@ -231,3 +231,79 @@ def test_a_table_says_what_its_rows_and_columns_are(tmp_path: Path) -> None:
     assert '<th scope="colgroup" colspan="1">method</th>' in html
     assert '<th scope="col">model</th>' in html
     assert '<th scope="row">ResNet-18</th>' in html
+
+
+HOURS = [
+    {"metric": "training_hours", "runs": ["a"]},
+    {"metric": "training_hours", "runs": ["b"], "column": 1},
+]
+TWO_DEVICES = [evaluation("a", 0.5), evaluation("b", 0.5, device="NVIDIA H100", type="cuda")]
+
+
+def of_two_devices(folder: Path, metric: str) -> Path:
+    """The folder of the report of a table of two cells, whose runs are from different devices."""
+    cells = [cell | {"metric": metric} for cell in HOURS]
+    table = tabulated(folder, cells, TWO_DEVICES, columns=["SAM", "LookSAM"], metrics=[metric])
+    report([table], TEMPLATES, folder / "all_tables.html", folder / "tables")
+    return folder
+
+
+def test_every_format_says_where_the_runs_were_trained(tmp_path: Path) -> None:
+    folder = reported(tmp_path, [{"runs": ["a"]}])
+    files = [folder / "all_tables.html", *(folder / "tables").iterdir()]
+    assert len(files) == 4
+    assert all("AMD EPYC, 1 thread" in path.read_text(encoding="utf-8") for path in files)
+
+
+def test_every_format_says_that_cells_come_from_different_devices(tmp_path: Path) -> None:
+    folder = of_two_devices(tmp_path, "top1")
+    pages = [folder / "all_tables.html", *folder.glob("tables/*.md"), *folder.glob("tables/*.tex")]
+    assert all("Cells come from 2 devices" in path.read_text(encoding="utf-8") for path in pages)
+    rows = list(csv.DictReader((folder / "tables/table7.csv").read_text(encoding="utf-8").splitlines()))
+    assert [row["device"] for row in rows] == ["AMD EPYC, 1 thread", "NVIDIA H100"]
+
+
+def test_times_of_different_devices_stand_with_their_device(tmp_path: Path) -> None:
+    html = (of_two_devices(tmp_path, "training_hours") / "all_tables.html").read_text(encoding="utf-8")
+    assert "NVIDIA H100" in body(html)
+    assert "Times from different devices do not compare." in html
+
+
+def test_accuracies_of_different_devices_stand_without(tmp_path: Path) -> None:
+    html = (of_two_devices(tmp_path, "top1") / "all_tables.html").read_text(encoding="utf-8")
+    assert "NVIDIA H100" not in body(html)
+
+
+def test_a_time_is_not_subtracted_from_that_of_the_papers_device(tmp_path: Path) -> None:
+    cells = [{"metric": "training_hours", "runs": ["a"], "published": {**PRINTED, "value": "2.5"}}]
+    assert body(page(tmp_path, cells, scale="paper")).endswith("paper 2.5")
+
+
+@pytest.mark.parametrize(
+    ("metric", "value", "shown"),
+    [
+        ("top5", 0.98765, "98.8"),
+        ("loss", 0.1234, "0.12"),
+        ("sharpness", -0.00123, "−0.0012"),
+        ("hessian_eigenvalue", 123.456, "123"),
+        ("gradients_per_step", 1.2, "1.20"),
+        ("images_per_second", 5262.4, "5262 images/s"),
+    ],
+)
+def test_a_number_is_shown_in_its_digits(tmp_path: Path, metric: str, value: float, shown: str) -> None:
+    table = tabulated(
+        tmp_path,
+        [{"metric": metric, "runs": ["a"]}],
+        [evaluation("a", 0.5) | {metric: value}],
+        metrics=[metric],
+    )
+    report([table], TEMPLATES, tmp_path / "page.html", tmp_path)
+    assert body((tmp_path / "page.html").read_text(encoding="utf-8")) == f"ResNet-18 {shown} n=1"
+
+
+def test_an_eigenvalue_that_has_not_converged_says_so(tmp_path: Path) -> None:
+    attempt = evaluation("a", 0.5) | {"hessian_converged": False}
+    table = tabulated(tmp_path, [{"metric": "hessian_eigenvalue", "runs": ["a"]}], [attempt])
+    report([table], TEMPLATES, tmp_path / "page.html", tmp_path)
+    for path in (tmp_path / "page.html", tmp_path / "table7.md", tmp_path / "table7.tex"):
+        assert "1 of 1 not converged" in path.read_text(encoding="utf-8")

@@ -8,7 +8,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from looksam.config import read_yaml
 from looksam.errors import UserError
+from looksam.evaluate import EVALUATIONS
+from looksam.metrics import METRICS
 from looksam.tables import COLUMNS, read, tabulate
 
 CELL = {
@@ -39,7 +42,22 @@ REQUEST = {
 }
 
 
-def evaluation(run: str, top1: float | None, seconds: float = 36.0) -> dict[str, Any]:
+ENVIRONMENT = {
+    "device": "AMD EPYC",
+    "type": "cpu",
+    "ranks": 1,
+    "threads": 1,
+    "torch": "2.9.0",
+    "timm": "1.0.20",
+    "looksam": "0.1.0",
+    "commit": None,
+    "python": "3.12.1",
+    "determinism": "bitwise on this device",
+}
+
+
+def evaluation(run: str, top1: float | None, seconds: float = 36.0, **other: Any) -> dict[str, Any]:
+    """A run's row of the evaluations, with what is `other` about its environment."""
     return {
         "run": run,
         "top1": top1,
@@ -51,6 +69,11 @@ def evaluation(run: str, top1: float | None, seconds: float = 36.0) -> dict[str,
         "seconds_per_epoch": 0.5,
         "images_per_second": 1.0,
         "gradients_per_step": 1.2,
+        "sharpness": 0.01,
+        "method_sharpness": 0.02,
+        "hessian_eigenvalue": 12.0,
+        "hessian_converged": True,
+        "environment": ENVIRONMENT | other,
     }
 
 
@@ -127,7 +150,7 @@ def test_a_run_without_evaluation_is_named(tmp_path: Path) -> None:
 
 
 def test_an_unknown_metric_names_the_known_ones(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=r"unknown metric 'top2'.*top1, seconds_per_epoch, training_hours"):
+    with pytest.raises(UserError, match=r"unknown metric 'top2'.*known: top1, top5, loss, "):
         tabulated(tmp_path, [{"runs": ["a"], "metric": "top2"}], [evaluation("a", 0.5)])
 
 
@@ -172,3 +195,59 @@ def test_a_parquet_file_that_is_no_table_is_refused(tmp_path: Path) -> None:
 def test_tabulating_and_reporting_import_no_torch() -> None:
     code = "import sys, looksam.tables, looksam.report; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("metric", "value"), [("sharpness", 0.01), ("images_per_second", 1.0), ("gradients_per_step", 1.2)]
+)
+def test_a_cell_shows_any_number_of_its_runs(tmp_path: Path, metric: str, value: float) -> None:
+    cells = [{"metric": metric, "runs": ["a"]}]
+    (cell,) = read(tabulated(tmp_path, cells, [evaluation("a", 0.5)])).cells
+    assert (cell.value, cell.n) == (value, 1)
+
+
+def test_every_metric_is_a_column_of_the_evaluations_and_known_to_the_schema() -> None:
+    columns = set(EVALUATIONS.names)
+    assert all({m.column, m.converged or m.column} <= columns for m in METRICS.values())
+    schema = read_yaml(Path(__file__).parents[1] / "workflow/schemas/config.schema.yaml")
+    assert schema["$defs"]["table"]["properties"]["cell"]["items"]["enum"] == list(METRICS)
+
+
+def test_a_run_without_the_number_is_not_counted(tmp_path: Path) -> None:
+    cells = [{"metric": "seconds_per_epoch", "runs": ["a", "b"]}]
+    short = evaluation("b", 0.5) | {"seconds_per_epoch": None}
+    (cell,) = read(tabulated(tmp_path, cells, [evaluation("a", 0.5), short])).cells
+    assert (cell.value, cell.n, cell.diverged, cell.status) == (0.5, 1, 0, "done")
+
+
+def test_a_cell_none_of_whose_runs_has_the_number_is_unmeasured(tmp_path: Path) -> None:
+    cells = [{"metric": "seconds_per_epoch", "runs": ["a"]}]
+    short = evaluation("a", 0.5) | {"seconds_per_epoch": None}
+    (cell,) = read(tabulated(tmp_path, cells, [short])).cells
+    assert (cell.value, cell.n, cell.status) == (None, 0, "unmeasured")
+
+
+def test_eigenvalues_that_have_not_converged_are_counted(tmp_path: Path) -> None:
+    cells = [{"metric": "hessian_eigenvalue", "runs": ["a", "b"]}, {"metric": "top1", "runs": ["a", "b"]}]
+    attempt = evaluation("b", 0.5) | {"hessian_converged": False}
+    eigenvalue, top1 = read(tabulated(tmp_path, cells, [evaluation("a", 0.5), attempt])).cells
+    assert (eigenvalue.n, eigenvalue.unconverged, top1.unconverged) == (2, 1, 0)
+
+
+def test_a_table_says_where_its_runs_were_trained(tmp_path: Path) -> None:
+    table = read(tabulated(tmp_path, [{"runs": ["a"]}], [evaluation("a", 0.5)]))
+    assert table.environment.startswith("Trained on AMD EPYC, 1 thread; torch 2.9.0")
+    assert table.differing == []
+
+
+def test_a_table_of_several_environments_says_which_cell_is_from_where(tmp_path: Path) -> None:
+    runs = [evaluation("a", 0.5), evaluation("b", 0.5, device="NVIDIA H100", type="cuda")]
+    table = read(tabulated(tmp_path, [{"runs": ["a"]}, {"runs": ["b"], "column": 0}], runs))
+    assert table.environment.startswith("Cells come from 2 devices: AMD EPYC, 1 thread (1 run), NVIDIA H100")
+    assert table.differing == ["device"]
+    assert [cell.device for cell in table.cells] == ["AMD EPYC, 1 thread", "NVIDIA H100"]
+
+
+def test_runs_that_are_not_of_the_table_do_not_speak_for_it(tmp_path: Path) -> None:
+    runs = [evaluation("a", 0.5), evaluation("b", 0.5, device="NVIDIA H100")]
+    assert read(tabulated(tmp_path, [{"runs": ["a"]}], runs)).differing == []

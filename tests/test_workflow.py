@@ -129,8 +129,15 @@ def test_a_browser_shows_the_report_and_finds_nothing_to_refuse(finished: Path, 
     assert "CONSOLE" not in shown.stderr
 
 
-def test_every_run_leaves_its_five_files(finished: Path) -> None:
-    wanted = {"run.json", "history.parquet", "metrics.json", "timing.json", "model.safetensors"}
+def test_every_run_leaves_its_files(finished: Path) -> None:
+    wanted = {
+        "run.json",
+        "history.parquet",
+        "timing.json",
+        "model.safetensors",
+        "metrics.json",
+        "outcomes.parquet",
+    }
     runs = list((finished / "results/runs").iterdir())
     assert runs
     assert all(wanted <= {file.name for file in run.iterdir()} for run in runs)
