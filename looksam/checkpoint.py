@@ -109,7 +109,7 @@ class Checkpoints:
             self._writer.shutdown()
 
     def remove(self) -> None:
-        """Delete the run's checkpoints, at its end, when the results made from them are on the disk."""
+        """Delete the run's checkpoints, when its results are on the disk and nothing would train it again."""
         self.wait()
         self.check()
         self._good = None
@@ -120,20 +120,20 @@ class Checkpoints:
         self._memory = room(state)
 
     def _write(self, path: Path, step: int) -> None:
-        content = {
-            "request": self.request,
-            "generation": self.generation,
-            "step": step,
-            "state": self._memory,
-        }
+        content = {"request": self.request, "generation": self.generation, "step": step}
 
         def write(temporary: Path) -> None:
             with Sealed(temporary) as file:
-                torch.save(content, file)
+                torch.save({**content, "state": self._memory}, file)
                 file.seal()
             self.check()
 
-        replace_file(path, write)
+        try:
+            replace_file(path, write)
+        except FileNotFoundError:
+            # a successor has removed the half-written file
+            self.check()
+            raise
         self._remove(NAME, keep={path, self._good})
         self._good = path
 
@@ -155,8 +155,8 @@ class Checkpoints:
         return (path for path in self.folder.iterdir() if pattern.fullmatch(path.name))
 
     def _remove(self, pattern: re.Pattern[str], keep: Collection[Path | None] = ()) -> None:
-        """Delete files of this generation and of earlier ones."""
-        for path in self._numbered(pattern):
+        """Delete files of this generation and of earlier ones, the oldest first."""
+        for path in sorted(self._numbered(pattern), key=_number):
             if path not in keep and _number(path)[0] <= self.generation:
                 path.unlink(missing_ok=True)
 

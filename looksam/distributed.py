@@ -67,6 +67,13 @@ class Ranks:
         pending[1].wait()
         return [bool(flag) for flag in pending[0].tolist()]
 
+    def settle(self) -> None:
+        """Wait for the other ranks; before they part, or gloo ends a process that it still serves."""
+        if self._pending is not None:
+            self._pending[1].wait()
+            self._pending = None
+        self.told(None)
+
 
 @contextmanager
 def joined() -> Iterator[Ranks]:
@@ -80,8 +87,10 @@ def joined() -> Iterator[Ranks]:
     if device.type != "cpu":
         backends.append(f"{device.type}:{BACKENDS[device.type]}")
     dist.init_process_group(",".join(backends))
+    ranks = Ranks(dist.get_rank(), size, device)
     try:
-        yield Ranks(dist.get_rank(), size, device)
+        yield ranks
+        ranks.settle()
     finally:
         dist.destroy_process_group()
 

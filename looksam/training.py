@@ -119,9 +119,8 @@ class Training:
     def state(self) -> dict[str, Any]:
         """All that a training must have to go on as if it had never stopped; tensors are not copied.
 
-        All ranks call it at the same step, and all have the same state.
+        The history's rows must have been fetched. All ranks have the same state.
         """
-        self.history.fetch(self.ranks.mean)
         return {
             "network": self.network.state_dict(),
             "average": self.average.state_dict() if self.average is not None else {},

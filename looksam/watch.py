@@ -43,6 +43,7 @@ class Watch:
         self.folder, self.ranks, self.care, self.asked = folder, ranks, care, asked
         self.checkpoints = checkpoints
         self._looked = self._reported = self._saved = time.monotonic()
+        self._is_first = True  # checkpoint of this process, whose memory is best made ready in advance
 
     def resume(self, training: Training) -> None:
         """Go on from the newest checkpoint, where there is one."""
@@ -55,15 +56,19 @@ class Watch:
     def __call__(self, training: Training) -> None:
         """Show, report and save the training where it is time to, and leave it where a signal asked to."""
         now = time.monotonic()
+        is_due = False
         if self.checkpoints:
             self._tell(training, now)
-        is_due = self.checkpoints is not None and now - self._saved > self.care.seconds_between_checkpoints
+            is_due = now > self._saved + self.care.seconds_between_checkpoints
+            if self._is_first and now > self._saved + self.care.seconds_between_checkpoints / 2:
+                self._is_first = False
+                self.checkpoints.prepare(training.state())
         is_asked, is_due = self.ranks.agreed([self.asked.signal is not None, is_due])
         if training.is_done or not (is_asked or is_due):
             return
-        state = training.state()
+        training.history.fetch(self.ranks.mean)
         if self.checkpoints:
-            self.checkpoints.save(training.history.steps, state)
+            self.checkpoints.save(training.history.steps, training.state())
         self._saved = time.monotonic()
         training.count_seconds(is_training=False)
         if is_asked:
@@ -104,7 +109,7 @@ class Watch:
             left = {"step": step, "updated": time.time(), "signal": signal}
             replace_with(self.folder / "preempted.json", json.dumps(left, indent=1))
         # no rank ends before the checkpoint is on the disk: torchrun ends the others with the first
-        self.ranks.told(None)
+        self.ranks.settle()
         raise Preempted(
             f"{signal or 'a signal to another rank'} stopped it after step {step} of {training.steps}; "
             "it is saved, and the same command goes on from there"

@@ -1,8 +1,10 @@
 """What two processes do for the tests of trainings on ranks: a run of `looksam train` under torchrun."""
 
 import os
+import signal
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 from study_files import ROOT
@@ -20,9 +22,20 @@ def torchrun(request: Path, ranks: int, *options: str) -> subprocess.Popen[str]:
         env=environment,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
-        start_new_session=True,
         text=True,
     )
+
+
+def kill(process: subprocess.Popen[str]) -> None:
+    """End a process and all that it started, as a machine that fails would."""
+    pids = [process.pid]
+    for pid in pids:
+        children = Path(f"/proc/{pid}/task/{pid}/children")
+        pids += [int(child) for child in children.read_text().split()] if children.exists() else []
+    for pid in pids:
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+    process.wait()
 
 
 def trained_on_ranks(request: Path, ranks: int) -> None:

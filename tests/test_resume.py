@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ranked_runs import torchrun
+from ranked_runs import kill, torchrun
 from study_files import ROOT
 from tiny_runs import UNSEEN, digit_shards, requested, sha256, trained
 
@@ -53,7 +53,7 @@ def whole_on_two(tmp_path_factory: pytest.TempPathFactory, shards: Path) -> Path
 
 
 def started(request: Path, ranks: int) -> subprocess.Popen[str]:
-    """`looksam train`, which saves all the time, in a session of its own."""
+    """`looksam train`, which saves all the time."""
     return torchrun(request, ranks, "--seconds-between-checkpoints", "0")
 
 
@@ -82,9 +82,7 @@ def processes() -> Iterator[list[subprocess.Popen[str]]]:
     running: list[subprocess.Popen[str]] = []
     yield running
     for process in running:
-        if process.poll() is None:
-            os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
+        kill(process)
 
 
 def test_whatever_change_of_the_disk_kills_a_training_it_goes_on_to_the_same_bits(
@@ -119,8 +117,7 @@ def test_a_training_that_is_killed_at_random_goes_on_to_the_same_bits(
             assert process.poll() is None, process.communicate()[0]
             time.sleep(0.002)
         time.sleep(pauses.uniform(0, 0.3))
-        os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
+        kill(process)
         assert not (folder / "model.safetensors").exists()
     ended(started(folder / "run.json", ranks), 0)
     assert_same(folder, expected)

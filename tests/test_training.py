@@ -201,6 +201,7 @@ def test_going_on_from_a_state_is_going_on_without_a_stop_to_the_bit(tmp_path: P
     }
     images, whole = digits(60), steps(digits(60), 10, **settings)
     first = steps(images, 6, **settings)  # in the middle of an epoch of 4 steps, and of a period of 3
+    first.history.fetch()
     torch.save(first.state(), tmp_path / "state.pt")
     again = training(images, **settings)
     again.load(torch.load(tmp_path / "state.pt", weights_only=True))

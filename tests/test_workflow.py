@@ -239,7 +239,7 @@ def test_an_edited_comment_or_docstring_plans_nothing(study: Study) -> None:
 
 
 def test_an_edit_of_the_evaluation_plans_no_training(study: Study) -> None:
-    study.edit("looksam/evaluate.py", "topk(min(5, ", "topk(min(4, ")
+    study.edit("looksam/outcomes.py", "topk(min(5, ", "topk(min(4, ")
     assert study.rules() == {"evaluate": 1, "tabulate": 1, "report": 1}
 
 
