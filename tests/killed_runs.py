@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 # imported here once, and not in each of the children
-import timm.optim.lamb  # noqa: F401
 import torch._dynamo.variables  # noqa: F401
 from tiny_runs import UNSEEN
 

@@ -1,4 +1,4 @@
-"""What two processes do for the tests of trainings on ranks: a run of `looksam train` under torchrun."""
+"""`looksam train` as a process, or as two under torchrun, for the tests of trainings."""
 
 import os
 import signal
@@ -10,14 +10,14 @@ from pathlib import Path
 from study_files import ROOT
 
 
-def torchrun(request: Path, ranks: int, *options: str) -> subprocess.Popen[str]:
-    """`looksam train` on so many ranks of this machine, over loopback."""
+def started(request: Path, ranks: int, *options: str) -> subprocess.Popen[str]:
+    """`looksam train`, by itself or on so many ranks of this machine, over loopback."""
     environment = os.environ | {"OMP_NUM_THREADS": "1", "GLOO_SOCKET_IFNAME": "lo", "PYTHONPATH": str(ROOT)}
-    launcher = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", str(ranks)]
     rendezvous = ["--rdzv-backend", "c10d", "--rdzv-endpoint", "localhost:0"]
     signals = ["--signals-to-handle", "SIGTERM,SIGINT,SIGUSR1"]
+    torchrun = ["-m", "torch.distributed.run", "--nproc-per-node", str(ranks), *rendezvous, *signals]
     return subprocess.Popen(
-        [*launcher, *rendezvous, *signals, "-m", "looksam.cli", "train", str(request), *options],
+        [sys.executable, *(torchrun if ranks > 1 else []), "-m", "looksam.cli", "train", request, *options],
         cwd=ROOT,
         env=environment,
         stdout=subprocess.PIPE,
@@ -40,6 +40,6 @@ def kill(process: subprocess.Popen[str]) -> None:
 
 def trained_on_ranks(request: Path, ranks: int) -> None:
     """Train the run to its end."""
-    process = torchrun(request, ranks)
+    process = started(request, ranks)
     said, _ = process.communicate(timeout=120)
     assert process.returncode == 0, said

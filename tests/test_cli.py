@@ -103,7 +103,7 @@ def test_a_command_that_fails_leaves_no_copy_of_its_request(tmp_path: Path) -> N
     folder = requested(tmp_path / "run", tmp_path / "nowhere")
     with pytest.raises(SystemExit):
         main(["train", str(folder / "run.json")])
-    assert [path.name for path in folder.iterdir()] == ["run.json"]
+    assert sorted(path.name for path in folder.iterdir()) == ["lease.1.json", "run.json"]
 
 
 def test_a_mistake_of_ours_keeps_its_traceback(tmp_path: Path) -> None:
