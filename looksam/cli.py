@@ -1,4 +1,4 @@
-"""The `looksam` command: one subcommand for each rule of the workflow."""
+"""The `looksam` command: one subcommand for each rule of the workflow, and two that look at it."""
 
 import argparse
 import gc
@@ -19,6 +19,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parsed = parser().parse_args(arguments)
     try:
         parsed.command(parsed)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # whoever reads has had enough, as `| head` does; nothing may be flushed to it at exit
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except UserError as error:
         sys.exit(f"looksam {parsed.name}: error: {error}")
     except Preempted as left:
@@ -65,7 +69,37 @@ def parser() -> argparse.ArgumentParser:
     sub.add_argument("--templates", type=Path, required=True, help="folder of the Jinja2 templates")
     sub.add_argument("--html", type=Path, required=True, help="page to write")
     sub.add_argument("--exports", type=Path, required=True, help="folder for <table>.csv, .md and .tex")
+    add_plan(commands.add_parser("plan", help=plan.__doc__, description=plan.__doc__))
+    add_status(commands.add_parser("status", help=status.__doc__, description=status.__doc__))
     return top
+
+
+def add_plan(sub: argparse.ArgumentParser) -> None:
+    """The options of `looksam plan`."""
+    sub.set_defaults(command=plan)
+    over = "laid over config/config.yaml, as snakemake --configfile does"
+    sub.add_argument("--config", type=Path, nargs="+", action="extend", default=[], metavar="FILE", help=over)
+    sub.add_argument("--table", nargs="+", action="extend", default=[], help="only these, cell by cell")
+    sub.add_argument("--device", default="cpu", metavar="NAME", help="a row of config/devices.yaml; cpu")
+    sub.add_argument("--devices", type=count, metavar="N", help="of these for every run; else by the row")
+    sub.add_argument("--json", action="store_true", help="a list of objects, one a cell")
+    sub.add_argument("--probe", action="store_true", help="measure this machine with short trainings first")
+
+
+def add_status(sub: argparse.ArgumentParser) -> None:
+    """The options of `looksam status`."""
+    sub.set_defaults(command=status)
+    sub.add_argument("results", type=Path, nargs="?", default=Path("results"), help="folder; results")
+    sub.add_argument("--json", action="store_true", help="an object instead of a table")
+    sub.add_argument("--watch", action="store_true", help="again every few seconds, until Ctrl-C")
+
+
+def count(text: str) -> int:
+    """A whole number from 1."""
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"at least 1 is wanted, got {text}")
+    return number
 
 
 # each subcommand imports what it needs: a process that tabulates need not start torch
@@ -112,6 +146,20 @@ def report(parsed: argparse.Namespace) -> None:
 
     with consumed(parsed.request):
         report(parsed.tables, parsed.templates, parsed.html, parsed.exports)
+
+
+def plan(parsed: argparse.Namespace) -> None:
+    """Say what the study would cost and what of it is done, before anything runs."""
+    from looksam.overview import planned
+
+    print(planned(parsed.config, parsed.table, parsed.device, parsed.devices, parsed.json, parsed.probe))
+
+
+def status(parsed: argparse.Namespace) -> None:
+    """Say what is training now, from the files that trainings leave on disk."""
+    from looksam.status import show
+
+    show(parsed.results, parsed.json, parsed.watch)
 
 
 if __name__ == "__main__":

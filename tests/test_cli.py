@@ -15,7 +15,7 @@ from tiny_runs import SETTINGS, digit_shards, requested
 
 from looksam.cli import main
 
-COMMANDS = ("shard", "train", "evaluate", "tabulate", "report")
+COMMANDS = ("shard", "train", "evaluate", "tabulate", "report", "plan", "status")
 LOOKSAM = [sys.executable, "-m", "looksam.cli"]
 
 
@@ -42,7 +42,7 @@ def on_a_terminal(*arguments: str | Path) -> str:
     return written.decode()
 
 
-def test_help_lists_the_five_commands(capsys: pytest.CaptureFixture[str]) -> None:
+def test_help_lists_the_commands(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as end:
         main(["--help"])
     listed = re.findall(r"^    (\w+) ", capsys.readouterr().out, flags=re.MULTILINE)

@@ -1,12 +1,13 @@
 """The workflow as a user meets it: run once at the smoke scale, then edited and planned again."""
 
+import json
 import os
 import re
 import shutil
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -52,6 +53,18 @@ class Study:
     def rules(self) -> dict[str, int]:
         """How many jobs of each rule a dry run lists."""
         return dict(Counter(rule for rule, _ in self.planned()))
+
+    def to_train(self) -> set[str]:
+        """The runs that a dry run would train."""
+        return {wildcards.removeprefix("run=") for rule, wildcards in self.planned() if rule == "train"}
+
+    def to_train_by_plan(self) -> set[str]:
+        """The runs that `looksam plan` would train."""
+        command = [sys.executable, "-m", "looksam.cli", "plan", "--config", SMOKE, "--json"]
+        environment = os.environ | {"PYTHONPATH": str(self.folder)}
+        done = subprocess.run(command, cwd=self.folder, env=environment, capture_output=True, check=True)
+        cells = [cell for cell in json.loads(done.stdout) if cell["state"] != "done"]
+        return {run for cell in cells for run in cell["runs"]}
 
     def trained(self) -> list[str]:
         """The methods whose runs a dry run would train."""
@@ -214,6 +227,40 @@ def test_an_edited_equation_plans_the_sharpness_aware_runs_and_not_the_base(stud
     path, line = EQUATION
     study.edit(path, line, line.replace("rho)", "2 * rho)"))
     assert study.trained() == ["looksam-5", "sam-5"]
+
+
+def lose(study: Study, pattern: str) -> None:
+    for path in (study.folder / "results").glob(pattern):
+        path.unlink()
+
+
+def new_method(study: Study) -> None:
+    study.edit(*NEW_METHOD)
+    study.edit(*NEW_CELL)
+
+
+CHANGES: dict[str, Callable[[Study], object]] = {
+    "nothing": lambda study: None,
+    "a new method": new_method,
+    "an equation": lambda study: study.edit(*EQUATION, EQUATION[1].replace("rho)", "2 * rho)")),
+    "the code of shards": lambda study: study.edit("looksam/shards.py", "    return ", "    1\n    return "),
+    "a model gone": lambda study: lose(study, "runs/*vanilla*/model.safetensors"),
+    "a model gone, a new method": lambda study: (
+        lose(study, "runs/*vanilla*/model.safetensors"),
+        new_method(study),
+    ),
+    "the index gone": lambda study: lose(study, "shards/*/index.parquet"),
+    "the index gone, a new method": lambda study: (lose(study, "shards/*/index.parquet"), new_method(study)),
+}
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_looksam_plan_trains_what_snakemake_would(study: Study, change: str) -> None:
+    CHANGES[change](study)
+    by_plan = study.to_train_by_plan()
+    assert by_plan == study.to_train()
+    # and once the requests are written, too
+    assert by_plan == study.to_train_by_plan()
 
 
 def test_an_edit_of_another_methods_equation_plans_nothing(study: Study) -> None:
