@@ -9,6 +9,7 @@ from pathlib import Path
 from looksam.cells import Run
 from looksam.config import Row
 from looksam.macs import parameters
+from looksam.results import OUTPUTS, SHARD_OUTPUTS
 from looksam.study import Study
 
 BYTES_PER_NUMBER = 4  # weights and states are fp32, whatever the autocast
@@ -49,13 +50,17 @@ def disk(study: Study, to_go: Collection[Run]) -> Disk:
     """What the study's files take. to_go: runs whose training is still to be done."""
     results = study.root / "results"
     datasets = {run.shards: run.settings["dataset"] for run in study.runs.values()}
-    now = {name: sum(sizes(results / "shards" / name).values()) for name in datasets}
-    planned = sum(now[name] or shard_bytes(dataset) for name, dataset in datasets.items())
+    found = {name: sizes(results / "shards" / name) for name in datasets}
+    now = {name: sum(files.values()) for name, files in found.items()}
+    planned = sum(
+        now[name] if SHARD_OUTPUTS[0] in found[name] else shard_bytes(dataset)
+        for name, dataset in datasets.items()
+    )
     weights = other = 0
     for run in study.runs.values():
-        found = sizes(results / "runs" / run.id)
-        weights += found.pop("model.safetensors", 0)
-        other += sum(found.values())
+        files = sizes(results / "runs" / run.id)
+        weights += files.pop(OUTPUTS[0], 0)
+        other += sum(files.values())
     return Disk(
         shards=Use(sum(now.values()), planned),
         weights=Use(weights, sum(weight_bytes(run) for run in study.runs.values())),

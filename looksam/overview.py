@@ -14,8 +14,6 @@ from looksam.plan import Plan, Tally, chosen
 from looksam.states import STATES
 from looksam.study import Study
 
-HEADER = ("table", "runs", *STATES, "steps", "device-hours", "to go", "hours")
-
 
 def planned(
     files: Sequence[Path], tables: Sequence[str], name: str, devices: int | None, as_json: bool, probe: bool
@@ -55,13 +53,13 @@ def head(plan: Plan) -> list[str]:
 
 def described(device: Device) -> str:
     """A device's speed and where it is known from."""
-    basis = f"{device.basis}, not measured"
+    basis = f"{device.basis}, not measured; --probe measures this machine"
     if device.measured_on:
         basis = f"{device.basis} on {device.measured_on}"
     if device.basis == "calibrated":
         basis += "\n  other networks and data are taken to be alike"
     return (
-        f"device {device.name}: {device.utilisation:.1%} of {short(device.peak / 1e12)} TFLOP/s, "
+        f"device {device.name}: {device.utilisation:.1%} of {device.peak / 1e9:,.0f} GFLOP/s, "
         f"a SAM step takes {device.f_sam:.2f} base steps\n  {basis}"
     )
 
@@ -69,28 +67,38 @@ def described(device: Device) -> str:
 def tallies(plan: Plan) -> list[str]:
     """Runs, states and costs by table and in total, then why runs are stale."""
     total = plan.total
+    unit, per_hour = unit_of(plan)
+    head = ("table", "runs", *STATES, "steps", f"device-{unit}", "to go", unit)
     stale = [f"{count} {why}" for why, count in sorted(total.why.items())]
-    rows = [HEADER, *(numbers(tally) for tally in (*plan.tallies, total))]
-    explained = "hours: wall-clock of what is to go, one training after another on the devices of each"
+    rows = [head, *(numbers(tally, per_hour) for tally in (*plan.tallies, total))]
+    explained = f"{unit}: wall-clock of what is to go, one training after another on the devices of each"
     return [*aligned(rows), *([f"stale: {', '.join(stale)}"] if stale else []), explained]
 
 
-def numbers(tally: Tally) -> tuple[str, ...]:
+def unit_of(plan: Plan) -> tuple[str, float]:
+    """The unit that suits the study's costs, and how many of it an hour has."""
+    return ("hours", 1.0) if plan.total.device_hours >= 1 else ("seconds", 3600.0)
+
+
+def numbers(tally: Tally, per_hour: float) -> tuple[str, ...]:
     """A tally's line."""
     states = (str(tally.states[state] or "-") for state in STATES)
-    costs = (short(cost) for cost in (tally.device_hours, tally.left, tally.hours))
+    costs = (short(cost * per_hour) for cost in (tally.device_hours, tally.left, tally.hours))
     return (tally.name, str(tally.runs), *states, f"{tally.steps:,}", *costs)
 
 
 def cells(plan: Plan) -> list[str]:
     """Each cell with the hours of one of its trainings, and the paper's where it prints them."""
-    head = ("table", "row", "column", "seeds", "steps", "devices", "device-hours", "hours", "paper", "state")
+    unit, per_hour = unit_of(plan)
+    costs = (f"device-{unit}", unit, "paper (h)")
+    head = ("table", "row", "column", "seeds", "steps", "devices", *costs, "state")
     rows = []
     for cell in plan.cells():
         names = (cell["table"], cell["row"], cell["column"], str(cell["seeds"]), f"{cell['steps']:,}")
-        hours = (short(cell["device_hours"]), short(cell["hours"]), str(cell["published_hours"] or "-"))
-        rows.append((*names, str(cell["devices"]), *hours, cell["state"]))
-    return [*aligned([head, *rows], left=3), "device-hours, hours: of one training, so of one seed"]
+        hours = (short(cell[key] * per_hour) for key in ("device_hours", "hours"))
+        paper = str(cell["published_hours"] or "-")
+        rows.append((*names, str(cell["devices"]), *hours, paper, cell["state"]))
+    return [*aligned([head, *rows], left=3), f"device-{unit}, {unit}: of one training, so of one seed"]
 
 
 def factors(plan: Plan) -> list[str]:

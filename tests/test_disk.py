@@ -18,6 +18,13 @@ from looksam.optimizers import OPTIMIZERS, base_optimizer
 SMOKE = {"scale": "smoke", "tables": ["table7"]}
 
 
+def test_a_request_alone_is_no_shards(tmp_path: Path) -> None:
+    found = study(copied(tmp_path), **SMOKE)
+    before = disk(found, []).shards.planned
+    found.write_requests()
+    assert disk(found, []).shards.planned == before
+
+
 def test_nothing_is_there_before_anything_runs(tmp_path: Path) -> None:
     found = study(copied(tmp_path), **SMOKE)
     use = disk(found, list(found.runs.values()))

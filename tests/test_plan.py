@@ -134,6 +134,13 @@ def test_a_speed_that_nobody_measured_is_marked_so() -> None:
 
 
 @pytest.mark.usefixtures("here")
+def test_a_study_of_less_than_an_hour_is_told_in_seconds() -> None:
+    page = planned([ROOT / "config/smoke.yaml"], [], "cpu", None, as_json=False, probe=False)
+    assert "device-seconds" in page
+    assert "<0.01" not in page
+
+
+@pytest.mark.usefixtures("here")
 def test_a_table_without_runs_costs_nothing() -> None:
     assert json.loads(planned([], ["table9"], "cpu", None, as_json=True, probe=False)) == []
     assert "0 runs" in planned([], ["table9"], "cpu", None, as_json=False, probe=False)
