@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-# after so many seconds without a word a training may be dead; it says one at least every epoch, and a first
-# step may compile for minutes
+# after so many seconds without a word a training may be dead; it says one every ten seconds, but between two
+# steps only, and the first of them may compile for minutes
 SILENT_AFTER = 300.0
 
 
