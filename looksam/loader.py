@@ -18,6 +18,7 @@ from torch import Tensor
 
 from looksam.draws import order
 from looksam.errors import UserError
+from looksam.splits import FROM, of_split
 
 FORMATS = ("PNG", "JPEG")
 MODES = {1: "L", 3: "RGB"}
@@ -31,9 +32,12 @@ class Images(NamedTuple):
     labels: Tensor
 
 
-def load(shards: Path, split: str, dataset: Mapping[str, Any]) -> Images:
-    """The images of a split, in the order of the index, as `decode` gives them."""
-    return decode(shards, read_index(shards, split), dataset)
+def load(shards: Path, split: str, dataset: Mapping[str, Any], validation_images: int = 0) -> Images:
+    """The images of a split, in the order of the index, as `decode` gives them.
+
+    validation_images: how many training images are held out of "train" and make up "validation".
+    """
+    return decode(shards, read_index(shards, split, validation_images), dataset)
 
 
 def decode(shards: Path, rows: list[dict[str, Any]], dataset: Mapping[str, Any]) -> Images:
@@ -61,14 +65,16 @@ def decode(shards: Path, rows: list[dict[str, Any]], dataset: Mapping[str, Any])
     return Images(images, torch.tensor([row["label"] for row in rows]))
 
 
-def read_index(shards: Path, split: str) -> list[dict[str, Any]]:
-    """Rows of index.parquet that are of the split."""
-    rows: list[dict[str, Any]] = index_table(shards, split).to_pylist()
+def read_index(shards: Path, split: str, validation_images: int = 0) -> list[dict[str, Any]]:
+    """Rows of index.parquet that are of the split, so many training images being held out for validation."""
+    rows = of_split(index_table(shards, FROM[split]).to_pylist(), split, validation_images)
+    if not rows:
+        raise UserError(f"{shards}/index.parquet lists no {split} images")
     return rows
 
 
 def index_table(shards: Path, split: str) -> pa.Table:
-    """The same as a table: a million rows as dicts take a gigabyte."""
+    """Rows of a split of the index, as a table: a million rows as dicts take a gigabyte."""
     path = shards / "index.parquet"
     if not path.exists():
         raise UserError(

@@ -103,7 +103,7 @@ def test_a_damaged_index_says_what_to_do(tmp_path: Path) -> None:
         load(tmp_path, "train", COLOUR)
 
 
-def test_an_unknown_split_is_refused(tmp_path: Path) -> None:
+def test_a_split_without_images_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="lists no validation images"):
         load(write(tmp_path), "validation", COLOUR)
 
