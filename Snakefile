@@ -2,10 +2,11 @@
 #
 #   snakemake --cores all reports/all_tables.html                                    at the scale that config/config.yaml names
 #   snakemake --cores all --configfile config/smoke.yaml reports/all_tables.html     the whole chain in about a minute
+#   snakemake --cores all --configfile config/cifar.yaml reports/all_tables.html     the paper's CIFAR tables on one GPU
 #   snakemake --profile slurm reports/all_tables.html                                the paper's scale on a GPU cluster
 #   snakemake --profile tpu reports/all_tables.html                                  the paper's scale on TPU slices
 #
-# Sources -> shard -> train -> evaluate -> tabulate -> report. Each rule makes its result from a request, a small JSON file that
+# Sources -> shard -> train -> evaluate -> tabulate -> report; at some scales, trials -> choose comes before train. Each rule makes its result from a request, a small JSON file that
 # says everything that decides it; the requests are written here, when the config is read (looksam/requests.py).
 
 from snakemake.utils import min_version
@@ -18,6 +19,7 @@ configfile: "config/config.yaml"
 
 include: "workflow/rules/common.smk"
 include: "workflow/rules/data.smk"
+include: "workflow/rules/search.smk"
 include: "workflow/rules/train.smk"
 include: "workflow/rules/report.smk"
 

@@ -52,6 +52,8 @@ class Table:
     cells: list[Cell]
     seeds: int
     left_out: Mapping[str, Sequence[Any]]
+    # of a search: the ids of its rows' searches
+    searches: tuple[str, ...] = ()
 
     @property
     def runs(self) -> dict[str, Run]:

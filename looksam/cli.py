@@ -56,6 +56,9 @@ def parser() -> argparse.ArgumentParser:
         help="what a killed training loses at most (default: %(default)s)",
     )
     sub.add_argument("--wait", action="store_true", help="wait where another process trains the run")
+    sub = command("choose", choose, "results/searches/<search>/trials.json")
+    sub.add_argument("--runs", type=Path, required=True, help="folder of the runs")
+    sub.add_argument("--chosen", type=Path, required=True, help="JSON file to write")
     sub = command("evaluate", evaluate, "results/evaluations/<table>.json")
     sub.add_argument("--runs", type=Path, required=True, help="folder of the runs")
     sub.add_argument("--evaluations", type=Path, required=True, help="Parquet file to write")
@@ -63,6 +66,7 @@ def parser() -> argparse.ArgumentParser:
     sub.add_argument(
         "--evaluations", type=Path, nargs="?", help="the runs' evaluations, for a table that has runs"
     )
+    sub.add_argument("--chosen", type=Path, nargs="*", default=[], help="the choices of a search, row by row")
     sub.add_argument("--table", type=Path, required=True, help="Parquet file to write")
     sub = command("report", report, "results/report.json")
     sub.add_argument("--tables", type=Path, nargs="+", required=True, help="Parquet tables, in order")
@@ -124,6 +128,14 @@ def train(parsed: argparse.Namespace) -> None:
         train(parsed.request, Care(show, parsed.seconds_between_checkpoints, wait))
 
 
+def choose(parsed: argparse.Namespace) -> None:
+    """Choose the best of a search's trials by the training images held out of them."""
+    from looksam.choice import choose
+
+    with consumed(parsed.request):
+        choose(parsed.request, parsed.runs, parsed.chosen)
+
+
 def evaluate(parsed: argparse.Namespace) -> None:
     """Evaluate a table's runs on their test images."""
     from looksam.evaluate import evaluate
@@ -137,7 +149,7 @@ def tabulate(parsed: argparse.Namespace) -> None:
     from looksam.tables import tabulate
 
     with consumed(parsed.request):
-        tabulate(parsed.request, parsed.evaluations, parsed.table)
+        tabulate(parsed.request, parsed.evaluations, parsed.table, parsed.chosen)
 
 
 def report(parsed: argparse.Namespace) -> None:

@@ -22,7 +22,10 @@ PUBLISHED = ("table", "metric", "value", "status", "note")
 
 @dataclass(frozen=True)
 class Config:
-    """All of config/ that the chosen tables need; names inside it are checked where they are used."""
+    """All of config/ that the chosen tables need; names inside it are checked where they are used.
+
+    tables: the chosen ones, then the searches that the scale has for them.
+    """
 
     root: Path
     chosen: Row
@@ -54,13 +57,22 @@ def load_config(chosen: Mapping[str, Any], root: Path = Path()) -> Config:
         known = sorted(path.stem for path in (root / "config/tables").glob("*.yaml"))
         for table in scale.get("tables", {}):
             one_of(table, "table", known, f"config/scales/{name}.yaml")
+        for table, search in scale.get("searches", {}).items():
+            one_of(table, "table", known, f"config/scales/{name}.yaml")
+            one_of(search, "table", known, f"config/scales/{name}.yaml")
         return scale
 
     check(dict(chosen), "config", schema, "config/config.yaml")
-    tables = read_named("tables", "table", chosen["tables"], "config/config.yaml")
-    recipes = {t["runs"]["recipe"]: f"config/tables/{name}.yaml" for name, t in tables.items() if "runs" in t}
     # facts such as Table 10's are read off the settings at the paper's scale, whatever scale runs
-    scales = list(dict.fromkeys([chosen["scale"], "paper"]))
+    scales = {name: read_scale(name) for name in dict.fromkeys([chosen["scale"], "paper"])}
+    searches = scales[chosen["scale"]].get("searches", {})
+    names = dict.fromkeys([*chosen["tables"], *(searches[t] for t in chosen["tables"] if t in searches)])
+    tables = read_named("tables", "table", names, "config/config.yaml")
+    for table, search in searches.items():
+        if search in tables and "search" not in tables[search]:
+            where = f"config/scales/{chosen['scale']}.yaml: searches.{table}"
+            raise UserError(f"{where}: {search} is no search: config/tables/{search}.yaml has no key search")
+    recipes = {t["runs"]["recipe"]: f"config/tables/{name}.yaml" for name, t in tables.items() if "runs" in t}
     return Config(
         root=root,
         chosen=dict(chosen),
@@ -70,7 +82,7 @@ def load_config(chosen: Mapping[str, Any], root: Path = Path()) -> Config:
         recipes={
             name: read_named("recipes", "recipe", [name], where)[name] for name, where in recipes.items()
         },
-        scales={name: read_scale(name) for name in scales},
+        scales=scales,
         tables=tables,
         published=read_published(root / "config/published.csv"),
         schema=schema,
@@ -96,6 +108,11 @@ def one_of(name: str, kind: str, known: Collection[str], where: str) -> str:
     if name not in known:
         raise UserError(f"{where}: unknown {kind} {name!r}; known: {', '.join(known)}")
     return name
+
+
+def plain(recipe: Row) -> Row:
+    """The recipe's plain settings, which its cases may change."""
+    return {key: value for key, value in recipe.items() if key not in ("cases", "origin")}
 
 
 class UniqueKeys(yaml.SafeLoader):

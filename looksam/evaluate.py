@@ -14,13 +14,14 @@ import torch
 from safetensors.torch import load_file
 from torch import nn
 
+from looksam.choice import run_text
 from looksam.distributed import training_device
 from looksam.errors import UserError
 from looksam.files import replace_file, replace_with
 from looksam.flatness import FIGURES, flatness, training_images
 from looksam.models import build
 from looksam.origins import ENVIRONMENT
-from looksam.outcomes import OUTCOMES, outcomes, summary, test_images, write
+from looksam.outcomes import OUTCOMES, judging_images, outcomes, summary, write
 
 EVALUATIONS = pa.schema(
     [
@@ -71,7 +72,7 @@ def run_metrics(folder: Path, code: str) -> dict[str, Any]:
         known: dict[str, Any] = json.loads(path.read_text())
         if {**made_from, "outcomes_sha256": sha256(images)}.items() <= known.items():
             return known
-    run = json.loads((folder / "run.json").read_text())
+    run = json.loads(run_text(folder / "run.json"))
     history = pq.read_table(folder / "history.parquet", columns=["step", "loss", "gradients"]).to_pydict()
     losses = zip(history["step"], history["loss"], strict=True)
     diverged_at = next((step for step, loss in losses if not math.isfinite(loss)), None)
@@ -99,7 +100,11 @@ def sha256(path: Path) -> str:
 
 
 def measure(folder: Path, run: Mapping[str, Any]) -> tuple[pa.Table, dict[str, Any]]:
-    """Each test image's outcome under the run's weights, and their means with the flatness of the minimum."""
+    """Each judging image's outcome under the run's weights, and their means with the flatness of the minimum.
+
+    The test images judge a run, and the training images held out of it a trial of a search, whose flatness
+    nobody asks for.
+    """
     settings = run["settings"]
     torch.set_num_threads(settings["threads"])
     device = training_device()
@@ -107,9 +112,10 @@ def measure(folder: Path, run: Mapping[str, Any]) -> tuple[pa.Table, dict[str, A
     split = (run["shards"], json.dumps(settings["dataset"]))
     # float32 in earnest and the same bits each time, which cuDNN by default promises neither of
     with torch.backends.cudnn.flags(enabled=True, deterministic=True, allow_tf32=False):
-        each = outcomes(model, test_images(*split), device)
+        held_out = settings.get("validation_images", 0)
+        each = outcomes(model, judging_images(*split, held_out), device)
         means = summary(each)
-        if not math.isfinite(means["loss"]):
+        if held_out or not math.isfinite(means["loss"]):
             return each, means
         return each, means | flatness(model, training_images(*split), settings["method"], device)
 

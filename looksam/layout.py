@@ -4,20 +4,26 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from looksam.cells import Cell, Table
+from looksam.chosen import how_chosen
 from looksam.config import Config, Row, one_of
+from looksam.facts import setting_facts
+from looksam.searches import Search
 from looksam.settings import Resolver, named_row
-
-OPTIMIZER_LABELS = {"adamw": "AdamW", "sgd": "SGD", "lamb": "LAMB"}
 
 # our metric: the paper's column in config/published.csv, where its name differs
 PUBLISHED_METRIC = {"top1": "top1_percent"}
 
 
 class Layout:
-    """Lays out the tables of one study. paper: resolves the settings that Tables 10 and 11 show."""
+    """Lays out the tables of one study.
 
-    def __init__(self, config: Config, resolver: Resolver, paper: Resolver) -> None:
-        self.config, self.resolver, self.paper = config, resolver, paper
+    paper: resolves the settings that Tables 10 and 11 show. searches: by table, the search that serves it.
+    """
+
+    def __init__(
+        self, config: Config, resolver: Resolver, paper: Resolver, searches: Mapping[str, Search]
+    ) -> None:
+        self.config, self.resolver, self.paper, self.searches = config, resolver, paper, searches
         self.printed: dict[tuple[str, str], list[dict[str, str]]] = {}
         for row in config.published:
             self.printed.setdefault((row["table"], row["metric"]), []).append(row)
@@ -34,11 +40,12 @@ class Layout:
             "scale": "" if facts else self.resolver.scale_name,
             "scale_title": "" if facts else self.resolver.scale["title"],
             "row_header": header(spec["rows"]),
-            "column_header": "" if facts else header(spec["columns"]),
+            "column_header": "trial" if table.searches else "" if facts else header(spec["columns"]),
             "rows": [point.label for point in table.rows],
             "columns": facts["columns"] if facts else [point.label for point in table.columns],
             "metrics": facts["columns"] if facts else spec["cell"],
             "plot": spec.get("plot"),
+            "searches": list(table.searches),
             "cells": self.fact_cells(table) if facts else self.run_cells(table),
         }
 
@@ -86,13 +93,14 @@ class Layout:
         return None
 
     def caption(self, table: Table) -> str:
-        """The table's own caption, then stand-ins, what is left out, and how many epochs and seeds."""
+        """The table's own caption, then stand-ins, what is left out, what chose rho, and epochs and seeds."""
         said = [table.spec.get("caption", "")]
         if table.runs:
             stand_ins = self.stand_ins(table)
             said += [f"Stand-ins: {'; '.join(stand_ins)}."] if stand_ins else []
             left_out = [self.named(key, value) for key, values in table.left_out.items() for value in values]
             said += [f"Left out: {', '.join(left_out)}."] if left_out else []
+            said.append(how_chosen(table, self.resolver, self.paper, self.searches.get(table.name)))
             epochs = sorted({run.settings["epochs"] for run in table.runs.values()})
             said.append(f"{listed(epochs)} epochs, {table.seeds} seed{'s' if table.seeds > 1 else ''}.")
         return " ".join(part for part in said if part)
@@ -103,8 +111,10 @@ class Layout:
         for cell in table.cells:
             for run in cell.runs[:1]:
                 paper = self.paper.found(cell.coordinates, table.name) | {"model": cell.coordinates["model"]}
+                searched = table.spec.get("search", {}).get("space", {})
                 for key, (theirs, ours) in differences(paper, run.settings).items():
-                    pairs[f"{self.named(key, theirs)} → {ours}"] = None
+                    if key not in searched:
+                        pairs[f"{self.named(key, theirs)} → {ours}"] = None
         return list(pairs)
 
     def named(self, key: str, value: Any) -> str:
@@ -160,24 +170,6 @@ def header(axis: Mapping[str, Any] | list[Row]) -> str:
 def model_first(keys: Iterable[str]) -> list[str]:
     """Settings in the order in which a label names them."""
     return sorted(keys, key=lambda key: key != "model")
-
-
-def setting_facts(settings: Row) -> dict[str, str]:
-    """What Tables 10 and 11 print of a run's settings; as there, "/" for what a method does not use."""
-    method = settings["method"]
-    return {
-        "input_resolution": str(settings["dataset"]["height"]),
-        "batch_size": str(settings["batch_size"]),
-        "epochs": str(settings["epochs"]),
-        "warmup_steps": str(settings["warmup_steps"]),
-        "peak_lr": f"{settings['peak_lr']:g}",
-        "lr_decay": settings["schedule"],
-        "optimizer": OPTIMIZER_LABELS[settings["optimizer"]],
-        "rho": str(method.get("rho", "/")),
-        "alpha": str(method.get("alpha", "/")),
-        "weight_decay": str(settings["weight_decay"]),
-        "gradient_clipping": str(settings.get("clip", "/")),
-    }
 
 
 def same(published: str, ours: Any) -> bool:

@@ -58,6 +58,13 @@ METRICS = {
     "training_hours": Metric(
         "seconds", "training hours", divisor=3600.0, unit="h", difference_unit="h", is_time=True
     ),
+    "validation_top1": Metric(
+        "top1",
+        "top-1 accuracy on held-out training images (%)",
+        shown=100.0,
+        difference_unit="pp",
+        decimals=1,
+    ),
 }
 
 

@@ -38,9 +38,12 @@ class Tests(NamedTuple):
 
 
 @cache
-def test_images(shards: str, dataset: str) -> Tests:
-    """The test split of a shard folder, decoded once a process. dataset: its settings, as JSON text."""
-    rows = read_index(Path(shards), "test")
+def judging_images(shards: str, dataset: str, validation_images: int) -> Tests:
+    """The test split of a shard folder or, where any are held out, those; decoded once a process.
+
+    dataset: its settings, as JSON text.
+    """
+    rows = read_index(Path(shards), "validation" if validation_images else "test", validation_images)
     return Tests([row["key"] for row in rows], decode(Path(shards), rows, json.loads(dataset)))
 
 

@@ -42,6 +42,7 @@ class Words:
     note: str
     column: str
     runs: list[str]
+    chosen: str
 
     @property
     def first(self) -> str:
@@ -52,7 +53,7 @@ class Words:
     @property
     def asides(self) -> tuple[str, ...]:
         """What is said of ours in brackets, in order; some may be empty."""
-        return self.footnote, self.seeds, self.unconverged, self.diverged, self.device
+        return self.footnote, self.seeds, self.unconverged, self.diverged, self.device, self.chosen
 
     @property
     def second(self) -> str:
@@ -66,7 +67,7 @@ def report(tables: Sequence[Path], templates: Path, html: Path, exports: Path) -
     pages = [page(read(table)) for table in tables]
     # a table of facts, which no run fills, is of no scale
     scales = {one["scale"]: one["scale_title"] for one in pages if one["scale"]}
-    legend = {"scales": scales, "warn": bool(set(scales) - {"paper"}), "statuses": STATUSES}
+    legend = {"scales": scales, "warn": bool(set(scales) - COMPARABLE), "statuses": STATUSES}
     web = Environment(
         loader=FileSystemLoader(templates),
         undefined=StrictUndefined,
@@ -136,6 +137,7 @@ def words(cell: Cell, table: Table, footnotes: Mapping[str, str]) -> Words:
         note=f"{cell.published_status}: {cell.published_note}" if cell.published_note else "",
         column=cell.column,
         runs=cell.runs,
+        chosen="chosen" if cell.chosen else "",
     )
 
 

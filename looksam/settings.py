@@ -1,13 +1,12 @@
 """From a cell of a paper's table to the full settings of its run at a scale."""
 
-import hashlib
-import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from looksam.config import Config, Row, check, one_of
+from looksam.config import Config, Row, check, one_of, plain
 from looksam.errors import UserError
 from looksam.fingerprint import Code
+from looksam.splits import training_images
 
 # what the settings of every run hold, beside model, dataset, method and seed
 RUN_KEYS = (
@@ -57,7 +56,7 @@ class Resolver:
         for key in ("model", "method"):
             if key not in coordinates:
                 raise UserError(f"{where}: no {key} for its runs; give it in rows, columns or runs")
-        paper = {key: value for key, value in recipe.items() if key != "cases"} | coordinates
+        paper = plain(recipe) | coordinates
         one_of(paper["model"], "model", self.config.models, where)
         one_of(paper["dataset"], "data set", self.config.datasets, f"config/recipes/{paper['recipe']}.yaml")
         return paper
@@ -87,7 +86,7 @@ class Resolver:
             | {"table": table}
         )
         recipe = self.config.recipes[paper["recipe"]]
-        found = {key: value for key, value in recipe.items() if key != "cases"}
+        found = plain(recipe)
         for layer in (*matching(recipe, facts), self.scale.get("settings", {}), *matching(self.scale, facts)):
             found |= layer
         found |= {key: method[key] for key in ("rho", "alpha") if key in method}
@@ -168,10 +167,11 @@ class Resolver:
             one_of(name, "augmentation", ("none", *self.augments), where)
         dataset, batch_size = settings["dataset"], settings["batch_size"]
         one_of(dataset["source"], "source", self.sources, f"config/datasets.yaml: {dataset['name']}")
-        steps = dataset["train_images"] // batch_size * settings["epochs"]
-        if steps == 0:
+        images = training_images(settings)
+        steps = images // batch_size * settings["epochs"]
+        if steps <= 0:
             raise UserError(
-                f"{where}: batch_size {batch_size} is larger than the {dataset['train_images']} training "
+                f"{where}: batch_size {batch_size} is larger than the {max(images, 0)} training "
                 f"images of {dataset['name']}; take a smaller one, or more data"
             )
         if settings["warmup_steps"] >= steps:
@@ -196,17 +196,3 @@ def named_row(name: str, rows: Mapping[str, Row]) -> Row:
 def described(paper: Row) -> str:
     """A run of the paper in a few words, for an error."""
     return ", ".join(f"{key} {paper[key]}" for key in ("method", "model", "batch_size"))
-
-
-def digest(content: Row) -> str:
-    """Eight hexadecimal digits that name a content, whatever the order of its keys."""
-    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:8]
-
-
-def words(settings: Row) -> frozenset[str]:
-    """Every word in the settings that may name a row of a table of choices."""
-    values = [
-        *settings.values(),
-        *(v for part in settings.values() if isinstance(part, dict) for v in part.values()),
-    ]
-    return frozenset(word for value in values if isinstance(value, str) for word in value.split("+"))

@@ -12,14 +12,20 @@ from typing import Any
 
 from looksam.cells import Cell, Place, Point, Run, Table, excluded
 from looksam.config import Row, load_config
+from looksam.facts import OPTIMIZER_LABELS
 from looksam.fingerprint import Code
-from looksam.layout import OPTIMIZER_LABELS, Layout, model_first
+from looksam.identity import digest, words
+from looksam.layout import Layout, model_first
 from looksam.requests import write_request
-from looksam.settings import Resolver, digest, words
+from looksam.searches import Search
+from looksam.settings import Resolver
 
 
 class Study:
-    """The tables that the config chooses, at its scale. Raises UserError where the config is wrong."""
+    """The tables that the config chooses, at its scale. Raises UserError where the config is wrong.
+
+    searches: by name. serving: by table, the search that chooses its runs' learning rate, rho and alpha.
+    """
 
     def __init__(self, chosen: Mapping[str, Any], root: Path = Path()) -> None:
         self.config = load_config(chosen, root)
@@ -28,8 +34,12 @@ class Study:
         self.scale_name: str = chosen["scale"]
         self.scale = self.config.scales[self.scale_name]
         self.resolver = Resolver(self.config, self.code, self.scale_name)
-        self.layout = Layout(self.config, self.resolver, Resolver(self.config, self.code, "paper"))
-        self.tables = {name: self.table(name) for name in chosen["tables"]}
+        self.searches = {name: self.search(name) for name, t in self.config.tables.items() if "search" in t}
+        named = self.scale.get("searches", {})
+        self.serving = {table: self.searches[named[table]] for table in self.config.tables if table in named}
+        paper = Resolver(self.config, self.code, "paper")
+        self.layout = Layout(self.config, self.resolver, paper, self.serving)
+        self.tables = {name: self.table(name) for name in self.config.tables}
 
     @cached_property
     def runs(self) -> dict[str, Run]:
@@ -47,12 +57,34 @@ class Study:
         if "facts" in spec:
             rows = [row for row in rows if excluded(spec, shared | row.coordinates) is None]
             return Table(name, spec, rows, [], [], seeds, left_out)
+        if "search" in spec:
+            return self.search_table(self.searches[name], left_out)
         columns = self.points(spec["columns"], left_out, name)
         cells = [
             self.cell(name, spec, Place(i, j), shared | row.coordinates | column.coordinates, seeds)
             for (i, row), (j, column) in product(enumerate(rows), enumerate(columns))
         ]
         return Table(name, spec, rows, columns, cells, seeds, left_out)
+
+    def search(self, name: str) -> Search:
+        """The search of a table `name`, with a row's trials at each of its rows."""
+        spec = self.config.tables[name]
+        left_out = self.scale.get("tables", {}).get(name, {}).get("leave_out", {})
+        rows = self.points(spec["rows"], left_out, name)
+        coordinates = {point.label: spec["runs"] | point.coordinates for point in rows}
+        return Search(name, spec, coordinates, self.resolver)
+
+    def search_table(self, search: Search, left_out: Mapping[str, Sequence[Any]]) -> Table:
+        """A search as a table: its rows by its trials, each trained once and judged on held-out images."""
+        spec = search.spec | {"cell": ["validation_top1"]}
+        rows = [Point(label, coordinates) for label, (coordinates, _) in search.rows.items()]
+        cells = [
+            Cell(Place(i, j), coordinates, (self.run(settings, trials.method, 0),), None)
+            for i, (coordinates, trials) in enumerate(search.rows.values())
+            for j, settings in enumerate(trials.settings)
+        ]
+        ids = tuple(trials.id for _, trials in search.rows.values())
+        return Table(search.name, spec, rows, search.columns, cells, 1, left_out, ids)
 
     def points(self, axis: Any, left_out: Mapping[str, Sequence[Any]], table: str) -> list[Point]:
         """An axis: the product of its lists, or its explicit list, less what the scale leaves out."""
@@ -82,6 +114,8 @@ class Study:
         if absent is not None:
             return Cell(place, coordinates, (), absent)
         settings = self.resolver.settings(coordinates, table)
+        if search := self.serving.get(table):
+            settings = search.chosen_by(settings, coordinates, table)
         runs = tuple(self.run(settings, coordinates["method"], seed) for seed in range(seeds))
         return Cell(place, coordinates, runs, None)
 
@@ -112,6 +146,8 @@ class Study:
                 "settings": run.settings,
                 "code": code.fingerprint("train", "train", chosen),
             }
+        for search in self.searches.values():
+            found |= self.choices(search)
         for table in self.tables.values():
             if table.runs:
                 found[f"results/evaluations/{table.name}.json"] = self.evaluation(table)
@@ -123,6 +159,24 @@ class Study:
             "tables": list(self.tables),
             "code": code.fingerprint("report", "report"),
         }
+        return found
+
+    def choices(self, search: Search) -> dict[str, Row]:
+        """Path to content of the request of each choice of a search: its trials, and what compares them."""
+        found = {}
+        for _, trials in search.rows.values():
+            runs = [self.run(settings, trials.method, 0) for settings in trials.settings]
+            found[trials.request] = {
+                "search": trials.id,
+                "table": search.name,
+                "row": trials.label,
+                "trials": [
+                    {"run": run.id, "settings": values}
+                    for run, values in zip(runs, trials.values, strict=True)
+                ],
+                "shards": f"results/shards/{runs[0].shards}",
+                "code": self.code.fingerprint("choice", "best"),
+            }
         return found
 
     def evaluation(self, table: Table) -> Row:

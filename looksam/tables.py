@@ -10,6 +10,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from looksam.choice import chosen_runs
 from looksam.errors import UserError
 from looksam.files import replace_file
 from looksam.metrics import METRICS, over_seeds
@@ -41,6 +42,7 @@ class Cell:
     """One metric of a cell. value, sd: over the n seeds that did not diverge, top1 a fraction; text: fact.
 
     unconverged: of these n, how many are attempts. device, environment: of its runs' trainings, in words.
+    chosen: of a search, whether the run is the trial whose values others take.
     """
 
     row_index: int
@@ -64,6 +66,7 @@ class Cell:
     published: str | None
     published_status: str | None
     published_note: str | None
+    chosen: bool = False
 
 
 TYPES: dict[Any, pa.DataType] = {
@@ -73,6 +76,7 @@ TYPES: dict[Any, pa.DataType] = {
     str: pa.string(),
     str | None: pa.string(),
     list[str]: pa.list_(pa.string()),
+    bool: pa.bool_(),
 }
 COLUMNS = {field.name: TYPES[field.type] for field in fields(Cell)}
 
@@ -98,13 +102,19 @@ class Table:
     cells: list[Cell]
 
 
-def tabulate(request: Path, evaluations: Path | None, table: Path) -> None:
-    """Write the parquet `table` that a request asks for; evaluations: of its runs, None without runs."""
+def tabulate(request: Path, evaluations: Path | None, table: Path, chosen: Sequence[Path] = ()) -> None:
+    """Write the parquet `table` that a request asks for.
+
+    evaluations: of its runs, None without runs. chosen: the choices of a search, one a row.
+    """
     asked = json.loads(request.read_text(encoding="utf-8"))
     rows = pq.read_table(evaluations).to_pylist() if evaluations else []
     evaluated = {row["run"]: row | {"origin": origin(row["environment"])} for row in rows}
     facts = facts_of_models([cell["model"] for cell in asked["cells"] if cell["model"]])
     cells = [asdict(tabulated(cell, asked, evaluated, facts)) for cell in asked["cells"]]
+    winners = chosen_runs(asked, evaluated, chosen)
+    for cell in cells:
+        cell["chosen"] = not winners.isdisjoint(cell["runs"])
     keys = ("table", "title", "caption", "scale", "scale_title", "row_header", "column_header")
     about = {key: asked[key] for key in keys}
     runs = dict.fromkeys(run for cell in asked["cells"] for run in cell["runs"])

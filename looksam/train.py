@@ -9,6 +9,7 @@ import torch
 from safetensors.torch import save
 from torch import nn
 
+from looksam.choice import chosen_path
 from looksam.distributed import joined
 from looksam.environment import environment
 from looksam.files import replace_file, replace_with
@@ -35,7 +36,7 @@ def train(request: Path, care: Care) -> None:
         run = json.loads(text)
         settings = run["settings"]
         torch.set_num_threads(settings["threads"])
-        data = load(Path(run["shards"]), "train", settings["dataset"])
+        data = load(Path(run["shards"]), "train", settings["dataset"], settings.get("validation_images", 0))
         network = seeded(settings["seed"], lambda: build(settings["model"], settings["dataset"]))
         training = Training(network, settings, len(data.labels), ranks)
         watch.resume(training)
@@ -46,7 +47,8 @@ def train(request: Path, care: Care) -> None:
 
 def is_trained(request: Path, text: str) -> bool:
     """The results are there, and made from this text: by another process, while this one waited."""
-    made = made_path(request)
+    with_values = chosen_path(request)
+    made = with_values if with_values.is_file() else made_path(request)
     are_there = all((request.parent / name).is_file() for name in RESULTS)
     return are_there and made.is_file() and made.read_text() == text
 

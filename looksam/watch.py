@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from looksam.checkpoint import Checkpoints
+from looksam.choice import chosen_path, with_choice
 from looksam.distributed import Ranks
 from looksam.errors import Preempted
 from looksam.files import replace_with
@@ -118,7 +119,7 @@ class Watch:
 
 @contextmanager
 def watched(request: Path, ranks: Ranks, care: Care) -> Iterator[tuple[str, Watch]]:
-    """The request's text, and who looks after its training; the run is this process's inside.
+    """The request's text, chosen values in it, and who looks after its training; the run is this process's.
 
     When the body ends well, its results are those of the request, and nothing else is left of the training.
     """
@@ -128,15 +129,16 @@ def watched(request: Path, ranks: Ranks, care: Care) -> Iterator[tuple[str, Watc
             yield ranks.told(None), Watch(folder, ranks, care, asked, None)
             return
         with lease(folder, wait=care.wait) as held:
-            with (
-                consumed(request) as text,
-                Checkpoints(folder, text, held.generation, held.check) as checkpoints,
-            ):
-                remove_half_written(folder)
-                (folder / "preempted.json").unlink(missing_ok=True)
-                ranks.told(text)
-                yield text, Watch(folder, ranks, care, asked, checkpoints)
-                held.check()
+            with consumed(request) as asked_for:
+                text = with_choice(asked_for, request)
+                with Checkpoints(folder, text, held.generation, held.check) as checkpoints:
+                    remove_half_written(folder)
+                    (folder / "preempted.json").unlink(missing_ok=True)
+                    ranks.told(text)
+                    yield text, Watch(folder, ranks, care, asked, checkpoints)
+                    held.check()
+                if text != asked_for:
+                    replace_with(chosen_path(request), text)
             checkpoints.remove()
             (folder / "progress.json").unlink(missing_ok=True)
 

@@ -214,6 +214,13 @@ def test_only_the_files_of_the_chosen_tables_are_read(tmp_path: Path) -> None:
     assert list(load_config({"scale": "mini", "tables": ["table7"]}, root).recipes) == ["cifar10-adamw"]
 
 
-@pytest.mark.parametrize("name", ["config", "smoke", "paper"])
+@pytest.mark.parametrize("name", ["config", "smoke", "cifar", "paper"])
 def test_the_repositorys_own_config_is_valid(name: str) -> None:
     assert study(**read_yaml(ROOT / f"config/{name}.yaml")).requests()
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / RECIPES).glob("*.yaml")), ids=lambda path: path.stem)
+def test_a_recipe_opens_with_its_source_cost_and_expected_result(path: Path) -> None:
+    header = "".join(line for line in path.read_text().splitlines(True) if line.startswith("#"))
+    assert all(word in header for word in ("Paper: Table", "Cost: ", "Expected: config/published.csv"))
+    assert "origin" in read_yaml(path)

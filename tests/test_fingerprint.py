@@ -7,7 +7,7 @@ import pytest
 from study_files import ROOT, alter, copied, replace, study
 
 from looksam.fingerprint import CHOICES, SILENT, Code
-from looksam.settings import words
+from looksam.identity import words
 
 METHODS = ("vanilla", "sam", "looksam-5", "layersam", "look-layersam-5")
 PACKAGE = ROOT / "looksam"

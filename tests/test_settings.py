@@ -5,7 +5,7 @@ import pytest
 from study_files import ROOT, copied, edit, study
 
 from looksam.errors import UserError
-from looksam.settings import digest, words
+from looksam.identity import digest, words
 
 RECIPE, METHODS = "config/recipes/cifar10-adamw.yaml", "config/methods.yaml"
 MINI, PAPER, TABLE7 = "config/scales/mini.yaml", "config/scales/paper.yaml", "config/tables/table7.yaml"
@@ -19,6 +19,13 @@ def settings(root: Path, coordinates: dict[str, Any], scale: str = "mini", **mor
     made = study(root, scale=scale, tables=["table7"])
     found: dict[str, Any] = made.resolver.settings({"recipe": "cifar10-adamw"} | coordinates | more, "table7")
     return found
+
+
+def unsearched(folder: Path) -> Path:
+    """The study's files, the paper's scale without its searches."""
+    root = copied(folder)
+    edit(root / PAPER, lambda scale: scale.pop("searches"))
+    return root
 
 
 def fails(root: Path, table: str = "table7", scale: str = "mini") -> str:
@@ -48,7 +55,7 @@ OWNERS = [
 
 @pytest.mark.parametrize("strongest", range(len(OWNERS)))
 def test_of_several_owners_of_a_setting_the_strongest_wins(tmp_path: Path, strongest: int) -> None:
-    root = copied(tmp_path)
+    root = unsearched(tmp_path)
     edit(root / TABLE7, lambda table: table.update(columns={"method": ["sam-5"]}))
     for number, (file, give) in enumerate(OWNERS[: strongest + 1]):
         edit(root / file, lambda content, give=give, rho=number + 1.0: give(content, rho))
@@ -158,7 +165,7 @@ def test_a_missing_stand_in_is_told_with_the_known_ones_and_the_remedy(
 def test_a_method_without_its_numbers_is_told_with_the_files_that_may_give_them(
     tmp_path: Path, name: str, table: str
 ) -> None:
-    root = copied(tmp_path)
+    root = unsearched(tmp_path)
     recipe = RECIPE if table == "table7" else LAMB
     for file in (recipe, PAPER):
         edit(root / file, lambda owner: [case["set"].pop(name, None) for case in owner.get("cases", [])])

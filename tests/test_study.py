@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 from study_files import ROOT, copied, edit, study
 
-from looksam.settings import digest
+from looksam.identity import digest
 from looksam.study import Study
 
-SCALES = ("smoke", "mini", "paper")
+SCALES = ("smoke", "mini", "cifar", "paper")
 
 
 @pytest.fixture(scope="module")

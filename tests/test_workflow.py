@@ -357,5 +357,13 @@ def test_a_truncated_shard_is_named_and_the_other_results_stay(study: Study) -> 
 def test_the_papers_scale_is_planned_on_a_fresh_clone(fresh: Study, arguments: list[str]) -> None:
     done = fresh.snakemake(*arguments)
     assert done.returncode == 0, done.stderr
-    # 103 settings of Tables 1 to 8 and Figure 4, three seeds each
-    assert re.search(r"^train +309$", done.stdout + done.stderr, flags=re.MULTILINE)
+    # 103 settings of Tables 1 to 8 and Figure 4, three seeds each, and 24 rows of 12 trials
+    assert re.search(r"^train +597$", done.stdout + done.stderr, flags=re.MULTILINE)
+
+
+def test_the_cifar_scale_is_planned_on_a_fresh_clone(fresh: Study) -> None:
+    done = fresh.snakemake("-n", "reports/all_tables.html", "--configfile", "config/cifar.yaml")
+    assert done.returncode == 0, done.stderr
+    # 54 settings of Tables 7 and 8 and Figure 4, three seeds each, and the trials
+    assert re.search(r"^train +450$", done.stdout + done.stderr, flags=re.MULTILINE)
+    assert re.search(r"^choose +24$", done.stdout + done.stderr, flags=re.MULTILINE)

@@ -60,9 +60,32 @@ def evaluations_of(wildcards):
     return [f"results/evaluations/{wildcards.table}.parquet"] if any(cell["runs"] for cell in cells) else []
 
 
+def trials_of(wildcards):
+    return read_request(f"results/searches/{wildcards.search}/trials.json")
+
+
+def trial_models_of(wildcards):
+    return [f"results/runs/{trial['run']}/model.safetensors" for trial in trials_of(wildcards)["trials"]]
+
+
+def trial_index_of(wildcards):
+    return f"{trials_of(wildcards)['shards']}/index.parquet"
+
+
+def choice_of(wildcards):
+    settings = run_of(wildcards)["settings"]
+    return [settings["chosen"]["from"]] if "chosen" in settings else []
+
+
+def choices_of(wildcards):
+    searches = read_request(f"results/tables/{wildcards.table}.json")["searches"]
+    return [f"results/searches/{search}/chosen.json" for search in searches]
+
+
 wildcard_constraints:
     dataset=r"[a-z0-9-]+\.[0-9a-f]{8}",
     run=r"[a-z0-9.-]+\.[0-9a-f]{8}",
+    search=r"[a-z0-9.-]+\.[0-9a-f]{8}",
     table="|".join(TABLES),
 
 

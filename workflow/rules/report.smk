@@ -5,6 +5,7 @@ rule tabulate:
     input:
         request="results/tables/{table}.json",
         evaluations=evaluations_of,
+        chosen=choices_of,
     output:
         table="results/tables/{table}.parquet",
     log:
@@ -21,6 +22,7 @@ rule tabulate:
 
         looksam tabulate {input.request:q} \
             --evaluations {input.evaluations:q} \
+            --chosen {input.chosen:q} \
             --table {output.table:q}
         """
 

@@ -5,6 +5,7 @@ rule train:
     input:
         request="results/runs/{run}/run.json",
         index=index_of,
+        chosen=choice_of,
     output:
         model="results/runs/{run}/model.safetensors",
         history="results/runs/{run}/history.parquet",

@@ -1,0 +1,20 @@
+"""Identity: what names a run, and what the code that decides it is told of its settings."""
+
+import hashlib
+import json
+
+from looksam.config import Row
+
+
+def digest(content: Row) -> str:
+    """Eight hexadecimal digits that name a content, whatever the order of its keys."""
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:8]
+
+
+def words(settings: Row) -> frozenset[str]:
+    """Every word in the settings that may name a row of a table of choices."""
+    values = [
+        *settings.values(),
+        *(v for part in settings.values() if isinstance(part, dict) for v in part.values()),
+    ]
+    return frozenset(word for value in values if isinstance(value, str) for word in value.split("+"))
