@@ -27,7 +27,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         sys.exit(f"looksam {parsed.name}: error: {error}")
     except Preempted as left:
         print(f"looksam {parsed.name}: {left}", file=sys.stderr)
-        sys.exit(os.EX_TEMPFAIL)
+        end(os.EX_TEMPFAIL)
     except ModuleNotFoundError as error:
         needs = "it needs the pipeline: pip install 'looksam[pipeline]'"
         sys.exit(f"looksam {parsed.name}: error: no module {error.name!r}; {needs}")
@@ -126,6 +126,21 @@ def train(parsed: argparse.Namespace) -> None:
     with shown(parsed.request.parent.name) as show:
         wait = math.inf if parsed.wait else 0.0
         train(parsed.request, Care(show, parsed.seconds_between_checkpoints, wait))
+    end(os.EX_OK)
+
+
+def end(code: int) -> None:
+    """End this process, if it failed or is one of many ranks.
+
+    Ranks end at once: while Python takes itself down, a thread of gloo that wants it once more aborts the
+    process, and torchrun takes a finished training for a failed one.
+    """
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+    if code:
+        sys.exit(code)
 
 
 def choose(parsed: argparse.Namespace) -> None:

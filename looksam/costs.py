@@ -6,6 +6,7 @@ from math import ceil
 from typing import Any
 
 from looksam.macs import forward
+from looksam.splits import training_images
 
 Row = Mapping[str, Any]
 
@@ -46,8 +47,12 @@ class Device:
 
 def steps_of(settings: Row) -> int:
     """Steps of the whole training; the last, smaller batch of an epoch is dropped."""
-    images, batch_size = int(settings["dataset"]["train_images"]), int(settings["batch_size"])
-    return images // batch_size * int(settings["epochs"])
+    return training_images(settings) // int(settings["batch_size"]) * int(settings["epochs"])
+
+
+def has_alpha(settings: Row) -> bool:
+    """The method has an alpha, given or chosen by a search, and so what is done with a remembered g_v."""
+    return "alpha" in settings["method"] or "alpha" in settings.get("chosen", {}).get("settings", ())
 
 
 def ascents_of(settings: Row) -> int:
@@ -66,7 +71,7 @@ def passes_per_step(settings: Row) -> float:
 
 def time_factor(settings: Row, device: Device) -> float:
     """f: the training's time over the base optimizer's. Of SAM-k, 1 + (f_sam - 1) / k."""
-    reuses = "alpha" in settings["method"]
+    reuses = has_alpha(settings)
     return 1 + (device.f_sam - 1) * (passes_per_step(settings) - 1) + (device.reuse if reuses else 0)
 
 

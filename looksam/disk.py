@@ -8,6 +8,7 @@ from pathlib import Path
 
 from looksam.cells import Run
 from looksam.config import Row
+from looksam.costs import has_alpha
 from looksam.macs import parameters
 from looksam.results import OUTPUTS, SHARD_OUTPUTS
 from looksam.study import Study
@@ -85,7 +86,7 @@ def checkpoint_bytes(run: Run) -> int:
     """What one checkpoint takes: weights, the optimizer's states, g_v where reused, averaged weights."""
     settings = run.settings
     numbers = 1 + OPTIMIZER_STATES.get(settings["optimizer"], 2)
-    return weight_bytes(run) * (numbers + ("alpha" in settings["method"]) + ("ema" in settings))
+    return weight_bytes(run) * (numbers + has_alpha(settings) + ("ema" in settings))
 
 
 def sizes(folder: Path) -> dict[str, int]:

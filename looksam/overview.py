@@ -64,13 +64,18 @@ def described(device: Device) -> str:
     )
 
 
+# a page of 100 columns has room for the other states only where they are needed
+ALWAYS_SHOWN = ("done", "missing")
+
+
 def tallies(plan: Plan) -> list[str]:
     """Runs, states and costs by table and in total, then why runs are stale."""
     total = plan.total
     unit, per_hour = unit_of(plan)
-    head = ("table", "runs", *STATES, "steps", f"device-{unit}", "to go", unit)
+    states = [state for state in STATES if state in ALWAYS_SHOWN or total.states[state]]
+    head = ("table", "runs", *states, "steps", f"device-{unit}", "to go", unit)
     stale = [f"{count} {why}" for why, count in sorted(total.why.items())]
-    rows = [head, *(numbers(tally, per_hour) for tally in (*plan.tallies, total))]
+    rows = [head, *(numbers(tally, states, per_hour) for tally in (*plan.tallies, total))]
     explained = f"{unit}: wall-clock of what is to go, one training after another on the devices of each"
     return [*aligned(rows), *([f"stale: {', '.join(stale)}"] if stale else []), explained]
 
@@ -80,11 +85,11 @@ def unit_of(plan: Plan) -> tuple[str, float]:
     return ("hours", 1.0) if plan.total.device_hours >= 1 else ("seconds", 3600.0)
 
 
-def numbers(tally: Tally, per_hour: float) -> tuple[str, ...]:
+def numbers(tally: Tally, states: Sequence[str], per_hour: float) -> tuple[str, ...]:
     """A tally's line."""
-    states = (str(tally.states[state] or "-") for state in STATES)
+    counts = (str(tally.states[state] or "-") for state in states)
     costs = (short(cost * per_hour) for cost in (tally.device_hours, tally.left, tally.hours))
-    return (tally.name, str(tally.runs), *states, f"{tally.steps:,}", *costs)
+    return (tally.name, str(tally.runs), *counts, f"{tally.steps:,}", *costs)
 
 
 def cells(plan: Plan) -> list[str]:

@@ -14,6 +14,7 @@ from looksam.columns import aligned, duration
 from looksam.costs import base_operations, passes_per_step
 from looksam.errors import UserError
 from looksam.results import NEVER, OUTPUTS, stamp_of
+from looksam.splits import training_images
 from looksam.words import Word, last_word, read
 
 SECONDS_BETWEEN_LOOKS = 5.0
@@ -109,7 +110,7 @@ def operations(settings: Any) -> float:
 def images_of(settings: Any) -> float:
     """Training images of all epochs; 0 where the settings are not to be read."""
     try:
-        return float(settings["dataset"]["train_images"] * settings["epochs"])
+        return float(training_images(settings) * settings["epochs"])
     except (KeyError, TypeError, ValueError):
         return 0.0
 

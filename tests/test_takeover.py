@@ -42,6 +42,7 @@ def train(folder: Path, machine: str) -> None:
         (folder / "log").open("a", buffering=1) as log,
     ):
         if (folder / "result").exists():
+            checkpoints.remove()  # the owner before may have died before it did
             return
         state = checkpoints.load() or {"step": 0, "w": ""}
         log.write(f"{held.generation} from {state['step']}\n")
