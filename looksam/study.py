@@ -5,6 +5,7 @@ Torch-free, because the Snakefile imports it: planning must cost no more than re
 
 import json
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
 from itertools import product
 from pathlib import Path
@@ -19,6 +20,9 @@ from looksam.layout import Layout, model_first
 from looksam.requests import write_request
 from looksam.searches import Search
 from looksam.settings import Resolver
+
+# requests written at a time
+WRITERS = 32
 
 
 class Study:
@@ -129,8 +133,15 @@ class Study:
 
     def write_requests(self) -> None:
         """Write every request of the study below results/; unchanged ones keep their time stamp."""
-        for path, content in self.requests().items():
+
+        def write(request: tuple[str, Row]) -> None:
+            path, content = request
             write_request(self.root / path, json.dumps(content, indent=1) + "\n")
+
+        # each waits until the disk or the server has it; many wait together, so that thousands take seconds
+        with ThreadPoolExecutor(WRITERS) as pool:
+            for _ in pool.map(write, self.requests().items()):
+                pass
 
     def requests(self) -> dict[str, Row]:
         """Path to content of every request: shard folders, runs, evaluations, tables and the report."""
