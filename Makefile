@@ -24,8 +24,10 @@ lint: .venv/dev
 	tests/lint_workflow.sh
 
 bench: .venv/dev
-	python tests/benchmarks/step.py
-	python tests/benchmarks/checkpoint.py
+	@for file in tests/benchmarks/*.py; do \
+		printf '\n== %s: ' $$file; sed -n '1s/"""//gp' $$file; \
+		python $$file || exit 1; \
+	done
 
 # an editable install, so that the commands run the code that the Snakefile takes fingerprints of
 .venv/pipeline: pyproject.toml

@@ -3,10 +3,13 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from types import FrameType
 
 import pytest
+from large_study import generated
 from study_files import ROOT, copied, edit, study
 
+import looksam
 from looksam.identity import digest
 from looksam.study import Study
 
@@ -217,3 +220,27 @@ def test_a_variant_that_only_a_small_scale_can_run_needs_nothing_at_the_papers(t
     edit(root / "config/scales/mini.yaml", lambda scale: scale["stand_ins"]["batch_size"].update({2048: 10}))
     caption = study(root, tables=["table2"]).requests()["results/tables/table2.json"]["caption"]
     assert "batch size 2048 → 10" in caption
+
+
+def calls_to_plan(runs: int, folder: Path) -> int:
+    """How many functions of this package are called to plan the tables of a study of so many runs."""
+    made, calls = study(generated(folder, runs)), 0
+    made.requests()  # reads the code, which is the same for all sizes
+    package = str(Path(looksam.__file__).parent)
+
+    def count(frame: FrameType, event: str, _: object) -> None:
+        nonlocal calls
+        calls += event == "call" and frame.f_code.co_filename.startswith(package)
+
+    sys.setprofile(count)
+    try:
+        assert sum(len(made.table(name).runs) for name in made.tables) == runs
+        made.requests()
+    finally:
+        sys.setprofile(None)
+    return calls
+
+
+def test_a_run_costs_the_same_however_many_there_are(tmp_path: Path) -> None:
+    few, more, most = (calls_to_plan(runs, tmp_path / str(runs)) for runs in (100, 200, 500))
+    assert most - more == 3 * (more - few)
