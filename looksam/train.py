@@ -16,11 +16,10 @@ from looksam.files import replace_file, replace_with
 from looksam.loader import Images, batches, load
 from looksam.models import build
 from looksam.requests import made_path
+from looksam.results import OUTPUTS
 from looksam.timing import timing
 from looksam.training import Training
 from looksam.watch import Care, Watch, watched
-
-RESULTS = ("model.safetensors", "history.parquet", "timing.json")
 
 
 def train(request: Path, care: Care) -> None:
@@ -49,7 +48,7 @@ def is_trained(request: Path, text: str) -> bool:
     """The results are there, and made from this text: by another process, while this one waited."""
     with_values = chosen_path(request)
     made = with_values if with_values.is_file() else made_path(request)
-    are_there = all((request.parent / name).is_file() for name in RESULTS)
+    are_there = all((request.parent / name).is_file() for name in OUTPUTS)
     return are_there and made.is_file() and made.read_text() == text
 
 
@@ -66,7 +65,7 @@ def fit(training: Training, data: Images, watch: Watch) -> None:
 def write(training: Training, folder: Path) -> None:
     """Write the results of a training that has ended; timing.json has what may differ between equal runs."""
     weights = training.weights()
-    model, history, times = (folder / name for name in RESULTS)
+    model, history, times = (folder / name for name in OUTPUTS)
     replace_file(model, lambda path: path.write_bytes(save(weights)))
     replace_file(history, training.history.write)
     origin = {
