@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from math import ceil
 from typing import Any
 
+from looksam.identity import digest
 from looksam.macs import forward
 from looksam.splits import training_images
 
@@ -14,6 +15,22 @@ Row = Mapping[str, Any]
 OPERATIONS_PER_MAC = 6
 # activation checkpointing runs the forward pass once more
 OPERATIONS_PER_MAC_AGAIN = 2
+
+# settings by which no operation takes longer. The batch size is one only by assumption
+OF_NO_SPEED = frozenset(
+    {
+        "method",
+        "batch_size",
+        "epochs",
+        "peak_lr",
+        "weight_decay",
+        "schedule",
+        "warmup_steps",
+        "label_smoothing",
+        "chosen",
+        "seed",
+    }
+)
 
 
 @dataclass(frozen=True)
@@ -90,3 +107,20 @@ def device_hours(settings: Row, device: Device) -> float:
     """Hours of one training times the devices that it occupies."""
     rate = device.utilisation * device.peak
     return base_operations(settings) * time_factor(settings, device) / (rate * 3600)
+
+
+def cost(settings: Row, metric: str) -> dict[str, Any] | None:
+    """What makes the time that a metric shows of a run; None of a metric that is no such time.
+
+    alike: shared by runs whose operations take equally long. operations: of the base optimizer.
+    """
+    parts = {"training_hours": 1, "seconds_per_epoch": int(settings["epochs"])}
+    if metric not in parts:
+        return None
+    return {
+        "alike": digest({key: value for key, value in settings.items() if key not in OF_NO_SPEED}),
+        "batch_size": settings["batch_size"],
+        "operations": base_operations(settings) / parts[metric],
+        "extra_passes": passes_per_step(settings) - 1,
+        "reuses": has_alpha(settings),
+    }

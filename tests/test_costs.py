@@ -5,13 +5,14 @@ from typing import Any
 import pytest
 import torch
 from study_files import ROOT
-from tiny_runs import SETTINGS
+from tiny_runs import DIGITS, SETTINGS
 
 from looksam.config import read_yaml
 from looksam.costs import (
     Device,
     ascents_of,
     base_operations,
+    cost,
     device_hours,
     passes_per_step,
     steps_of,
@@ -96,6 +97,36 @@ def test_devices_grow_with_the_batch_up_to_the_most() -> None:
 
 def test_a_run_takes_a_cpu_core_for_each_thread() -> None:
     assert Device("cpu", 1.0, 1.0, 2.0, 0.0, "assumed", is_core=True).count({"threads": 8}) == 8
+
+
+def test_a_time_is_made_of_what_it_counts() -> None:
+    whole, epoch = (cost(SETTINGS, metric) for metric in ("training_hours", "seconds_per_epoch"))
+    assert whole
+    assert epoch
+    assert whole["operations"] == base_operations(SETTINGS) == epoch["operations"] * SETTINGS["epochs"]
+    assert (whole["extra_passes"], whole["reuses"]) == (passes_per_step(SETTINGS) - 1, True)
+
+
+@pytest.mark.parametrize("metric", ["top1", "images_per_second"])
+def test_a_metric_that_is_no_time_has_no_cost(metric: str) -> None:
+    assert cost(SETTINGS, metric) is None
+
+
+@pytest.mark.parametrize(
+    ("change", "alike"),
+    [
+        ({"method": {"k": 0}, "seed": 3, "peak_lr": 1.0}, True),
+        ({"batch_size": 8}, True),
+        ({"threads": 2}, False),
+        ({"precision": "bf16"}, False),
+        ({"dataset": DIGITS | {"height": 16}}, False),
+    ],
+)
+def test_runs_are_alike_whose_operations_take_as_long(change: dict[str, Any], alike: bool) -> None:
+    ours, other = cost(SETTINGS, "training_hours"), cost(SETTINGS | change, "training_hours")
+    assert ours
+    assert other
+    assert (ours["alike"] == other["alike"]) is alike
 
 
 def test_every_alpha_in_a_runs_method_says_that_it_reuses() -> None:
