@@ -6,6 +6,8 @@ from typing import Any, NamedTuple
 
 from looksam.config import Row
 
+NOT_RUN = "not run at this scale"
+
 
 @dataclass(frozen=True)
 class Run:
@@ -33,17 +35,29 @@ class Place(NamedTuple):
 
 @dataclass(frozen=True)
 class Cell:
-    """A cell: its place, its coordinates in the paper's terms, and one run a seed, or why it is absent."""
+    """A cell: its place, its coordinates in the paper's terms, and one run a seed, or why it is absent.
+
+    not_run: of a cell that the scale does not run but plans, the settings that a run would have.
+    """
 
     place: Place
     coordinates: Row
     runs: tuple[Run, ...]
     absent: str | None
+    not_run: Row | None = None
+
+    @property
+    def settings(self) -> Row | None:
+        """The settings of its runs, or of the run that would fill it."""
+        return self.runs[0].settings if self.runs else self.not_run
 
 
 @dataclass(frozen=True)
 class Table:
-    """A table of the paper at a study's scale."""
+    """A table of the paper at a study's scale.
+
+    left_out, planned: by setting, values that the scale does not run; the planned ones have their cells.
+    """
 
     name: str
     spec: Row
@@ -52,6 +66,7 @@ class Table:
     cells: list[Cell]
     seeds: int
     left_out: Mapping[str, Sequence[Any]]
+    planned: Mapping[str, Sequence[Any]]
     # of a search: the ids of its rows' searches
     searches: tuple[str, ...] = ()
 
@@ -59,6 +74,11 @@ class Table:
     def runs(self) -> dict[str, Run]:
         """The table's runs by id, each once."""
         return {run.id: run for cell in self.cells for run in cell.runs}
+
+
+def among(coordinates: Row, values: Mapping[str, Sequence[Any]]) -> bool:
+    """Whether one of the coordinates is among the values that are listed for it."""
+    return any(coordinates.get(key) in listed for key, listed in values.items())
 
 
 def excluded(spec: Row, coordinates: Row) -> str | None:

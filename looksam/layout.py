@@ -6,6 +6,7 @@ from typing import Any
 from looksam.cells import Cell, Table
 from looksam.chosen import how_chosen
 from looksam.config import Config, Row, one_of
+from looksam.costs import cost
 from looksam.facts import setting_facts
 from looksam.searches import Search
 from looksam.settings import Resolver, named_row
@@ -62,6 +63,8 @@ class Layout:
             "k": method["k"],
             "descent": method.get("descent"),
             "absent": cell.absent,
+            # what a plan calibrates on, and what it is made for
+            "cost": cost(cell.settings, metric) if table.planned and cell.settings else None,
             "published": self.published(table.name, cell.coordinates, metric),
         }
 
@@ -93,13 +96,14 @@ class Layout:
         return None
 
     def caption(self, table: Table) -> str:
-        """The table's own caption, then stand-ins, what is left out, what chose rho, and epochs and seeds."""
+        """The table's own caption, stand-ins, what is left out or not run, what chose rho, epochs, seeds."""
         said = [table.spec.get("caption", "")]
         if table.runs:
             stand_ins = self.stand_ins(table)
             said += [f"Stand-ins: {'; '.join(stand_ins)}."] if stand_ins else []
-            left_out = [self.named(key, value) for key, values in table.left_out.items() for value in values]
-            said += [f"Left out: {', '.join(left_out)}."] if left_out else []
+            for told, without in (("Left out", table.left_out), ("Not run", table.planned)):
+                names = [self.named(key, value) for key, values in without.items() for value in values]
+                said += [f"{told}: {', '.join(names)}."] if names else []
             said.append(how_chosen(table, self.resolver, self.paper, self.searches.get(table.name)))
             epochs = sorted({run.settings["epochs"] for run in table.runs.values()})
             said.append(f"{listed(epochs)} epochs, {table.seeds} seed{'s' if table.seeds > 1 else ''}.")
@@ -109,10 +113,10 @@ class Layout:
         """What this scale's runs have for the settings of the paper's, each as "theirs → ours"."""
         pairs: dict[str, None] = {}
         for cell in table.cells:
-            for run in cell.runs[:1]:
+            if cell.settings:
                 paper = self.paper.found(cell.coordinates, table.name) | {"model": cell.coordinates["model"]}
                 searched = table.spec.get("search", {}).get("space", {})
-                for key, (theirs, ours) in differences(paper, run.settings).items():
+                for key, (theirs, ours) in differences(paper, cell.settings).items():
                     if key not in searched:
                         pairs[f"{self.named(key, theirs)} → {ours}"] = None
         return list(pairs)
@@ -157,7 +161,7 @@ def listed(values: Any) -> str:
 
 def entry(row: int, column: int, metric: str) -> Row:
     """A cell's entry with nothing in it yet."""
-    nothing = dict.fromkeys(("k", "descent", "fact", "model", "absent", "published"))
+    nothing = dict.fromkeys(("k", "descent", "fact", "model", "absent", "cost", "published"))
     return {"row": row, "column": column, "metric": metric, "runs": [], **nothing}
 
 

@@ -11,7 +11,7 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
-from looksam.cells import Cell, Place, Point, Run, Table, excluded
+from looksam.cells import NOT_RUN, Cell, Place, Point, Run, Table, among, excluded
 from looksam.config import Row, load_config
 from looksam.facts import OPTIMIZER_LABELS
 from looksam.fingerprint import Code
@@ -60,15 +60,15 @@ class Study:
         rows = self.points(spec["rows"], left_out, name)
         if "facts" in spec:
             rows = [row for row in rows if excluded(spec, shared | row.coordinates) is None]
-            return Table(name, spec, rows, [], [], seeds, left_out)
+            return Table(name, spec, rows, [], [], seeds, left_out, {})
         if "search" in spec:
             return self.search_table(self.searches[name], left_out)
         columns = self.points(spec["columns"], left_out, name)
-        cells = [
-            self.cell(name, spec, Place(i, j), shared | row.coordinates | column.coordinates, seeds)
-            for (i, row), (j, column) in product(enumerate(rows), enumerate(columns))
-        ]
-        return Table(name, spec, rows, columns, cells, seeds, left_out)
+        table = Table(name, spec, rows, columns, [], seeds, left_out, at_scale.get("plan", {}))
+        for (i, row), (j, column) in product(enumerate(rows), enumerate(columns)):
+            cell = self.cell(table, Place(i, j), shared | row.coordinates | column.coordinates)
+            table.cells.append(cell)
+        return table
 
     def search(self, name: str) -> Search:
         """The search of a table `name`, with a row's trials at each of its rows."""
@@ -88,7 +88,7 @@ class Study:
             for j, settings in enumerate(trials.settings)
         ]
         ids = tuple(trials.id for _, trials in search.rows.values())
-        return Table(search.name, spec, rows, search.columns, cells, 1, left_out, ids)
+        return Table(search.name, spec, rows, search.columns, cells, 1, left_out, {}, ids)
 
     def points(self, axis: Any, left_out: Mapping[str, Sequence[Any]], table: str) -> list[Point]:
         """An axis: the product of its lists, or its explicit list, less what the scale leaves out."""
@@ -97,7 +97,7 @@ class Study:
         else:
             values = [dict(zip(axis, combination, strict=True)) for combination in product(*axis.values())]
             found = [Point(self.label(coordinates, table), coordinates) for coordinates in values]
-        return [p for p in found if not any(p.coordinates.get(k) in out for k, out in left_out.items())]
+        return [point for point in found if not among(point.coordinates, left_out)]
 
     def label(self, coordinates: Row, table: str) -> str:
         """How a table names a combination of settings: by the labels in the config, model first."""
@@ -112,15 +112,16 @@ class Study:
             )
         return ", ".join(parts)
 
-    def cell(self, table: str, spec: Row, place: Place, coordinates: Row, seeds: int) -> Cell:
-        """The cell at its coordinates, with one run a seed."""
-        absent = excluded(spec, coordinates)
-        if absent is not None:
+    def cell(self, table: Table, place: Place, coordinates: Row) -> Cell:
+        """The cell of the table at its coordinates, with one run a seed."""
+        if (absent := excluded(table.spec, coordinates)) is not None:
             return Cell(place, coordinates, (), absent)
-        settings = self.resolver.settings(coordinates, table)
-        if search := self.serving.get(table):
-            settings = search.chosen_by(settings, coordinates, table)
-        runs = tuple(self.run(settings, coordinates["method"], seed) for seed in range(seeds))
+        settings = self.resolver.settings(coordinates, table.name)
+        if search := self.serving.get(table.name):
+            settings = search.chosen_by(settings, coordinates, table.name)
+        if among(coordinates, table.planned):
+            return Cell(place, coordinates, (), NOT_RUN, settings)
+        runs = tuple(self.run(settings, coordinates["method"], seed) for seed in range(table.seeds))
         return Cell(place, coordinates, runs, None)
 
     def run(self, settings: Row, method: str, seed: int) -> Run:

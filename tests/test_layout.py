@@ -158,6 +158,28 @@ def test_a_caption_names_what_the_scale_leaves_out(mini: Study) -> None:
     assert "Left out: ResNet-50, SAM-10, SAM-20, LookSAM-10, LookSAM-20." in caption
 
 
+def test_a_caption_names_what_the_scale_plans_and_its_stand_ins(mini: Study) -> None:
+    caption = laid_out(mini, "table4")["caption"]
+    assert "Not run: batch size 4096, batch size 8192, batch size 16384." in caption
+    assert "batch size 4096 → 15" in caption
+
+
+def test_every_time_of_a_planned_table_comes_with_its_cost(mini: Study) -> None:
+    for cell in laid_out(mini, "figure4")["cells"]:
+        assert (cell["cost"] is None) == (cell["metric"] == "top1")
+
+
+def test_a_table_that_plans_nothing_has_no_costs(mini: Study, paper: Study) -> None:
+    for cell in [*laid_out(mini, "table1")["cells"], *laid_out(paper, "table4")["cells"]]:
+        assert cell["cost"] is None
+
+
+def test_a_planned_cell_stands_beside_the_papers_value(mini: Study) -> None:
+    (cell, *_) = laid_out(mini, "table4")["cells"]
+    assert (cell["runs"], cell["absent"]) == ([], "not run at this scale")
+    assert (cell["published"]["value"], cell["cost"]["batch_size"]) == ("4.8", 15)
+
+
 def test_a_caption_ends_in_epochs_and_seeds(mini: Study) -> None:
     assert laid_out(mini, "table7")["caption"].endswith(" 30 epochs, 3 seeds.")
     assert laid_out(mini, "table8")["caption"].endswith(" 20 epochs, 1 seed.")

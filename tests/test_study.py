@@ -13,6 +13,7 @@ import looksam
 from looksam.identity import digest
 from looksam.study import Study
 
+PLAN_65536 = {"leave_out": {"batch_size": [4096, 8192, 16384]}, "plan": {"batch_size": [65536]}}
 SCALES = ("smoke", "mini", "cifar", "paper")
 
 
@@ -160,6 +161,30 @@ def test_a_cell_that_the_paper_lacks_has_no_run_and_says_why() -> None:
 
 def test_what_a_scale_leaves_out_is_in_no_row_or_column(mini: Study) -> None:
     assert [point.coordinates["batch_size"] for point in mini.tables["table2"].columns] == [32768, 65536]
+
+
+def test_what_a_scale_plans_has_cells_and_no_runs(mini: Study) -> None:
+    table = mini.tables["table4"]
+    assert [point.coordinates["batch_size"] for point in table.columns] == [4096, 8192, 16384, 32768]
+    told = {cell.coordinates["batch_size"]: (len(cell.runs), cell.absent) for cell in table.cells}
+    not_run = dict.fromkeys([4096, 8192, 16384], (0, "not run at this scale"))
+    assert told == not_run | {32768: (1, None)}
+
+
+def test_what_a_scale_plans_is_neither_trained_nor_evaluated(mini: Study) -> None:
+    asked = mini.requests()["results/evaluations/figure4.json"]["runs"]
+    methods = {run["run"].split(".")[3] for run in asked}
+    assert {"sam-3", "looksam-3", "sam-15", "looksam-15"}.isdisjoint(methods)
+    assert {"vanilla", "sam", "sam-20", "looksam-20"} <= methods
+
+
+def test_a_cell_that_the_paper_lacks_is_not_planned(tmp_path: Path) -> None:
+    root = copied(tmp_path)
+    edit(root / "config/scales/mini.yaml", lambda scale: scale["tables"].update({"table2": PLAN_65536}))
+    (cell,) = [
+        c for c in study(root).tables["table2"].cells if c.absent == "the paper trains no SAM at 65536"
+    ]
+    assert cell.settings is None
 
 
 def test_a_table_of_facts_has_no_runs_at_any_scale(at_scale: Study) -> None:
