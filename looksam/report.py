@@ -16,7 +16,8 @@ from looksam.exports import export
 from looksam.files import replace_with
 from looksam.metrics import METRICS
 from looksam.plots import against_k
-from looksam.tables import STATUSES, Cell, Table, read
+from looksam.published import STATUSES
+from looksam.tables import Cell, Table, read
 
 # scales whose runs are the paper's own, so that a difference from the paper's numbers means something
 COMPARABLE = frozenset({"paper", "cifar"})
@@ -43,6 +44,7 @@ class Words:
     column: str
     runs: list[str]
     chosen: str
+    planned: str
 
     @property
     def first(self) -> str:
@@ -53,7 +55,8 @@ class Words:
     @property
     def asides(self) -> tuple[str, ...]:
         """What is said of ours in brackets, in order; some may be empty."""
-        return self.footnote, self.seeds, self.unconverged, self.diverged, self.device, self.chosen
+        of_runs = (self.seeds, self.unconverged, self.diverged, self.device, self.chosen)
+        return self.footnote, self.planned, *of_runs
 
     @property
     def second(self) -> str:
@@ -123,7 +126,7 @@ def words(cell: Cell, table: Table, footnotes: Mapping[str, str]) -> Words:
     return Words(
         status=cell.status,
         ours=ours(cell),
-        unit=metric.unit if metric and cell.value is not None else "",
+        unit=metric.unit if metric and shown(cell) is not None else "",
         seeds=f"n={cell.n}" if cell.n else "",
         unconverged=f"{cell.unconverged} of {cell.n} not converged" if cell.unconverged else "",
         diverged=f"{cell.diverged} of {seeds}{' diverged' if cell.n else ''}" if cell.diverged else "",
@@ -138,15 +141,22 @@ def words(cell: Cell, table: Table, footnotes: Mapping[str, str]) -> Words:
         column=cell.column,
         runs=cell.runs,
         chosen="chosen" if cell.chosen else "",
+        planned="planned" if cell.status == "planned" else "",
     )
+
+
+def shown(cell: Cell) -> float | None:
+    """The measured number, or the planned one that stands in its place."""
+    return cell.planned if cell.status == "planned" else cell.value
 
 
 def ours(cell: Cell) -> str:
     """Our number, mean and sd, or the word that stands in its place."""
-    if cell.value is None:
+    number = shown(cell)
+    if number is None:
         return cell.text if cell.text is not None else {"absent": "—"}.get(cell.status, cell.status)
     metric = METRICS[cell.metric]
-    value = cell.value * metric.shown
+    value = number * metric.shown
     # where the metric does not say, three significant digits, two below 1
     digits = 3 if abs(value) >= 1 else 2
     decimals = (

@@ -10,31 +10,13 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from looksam.calibration import planned
 from looksam.choice import chosen_runs
 from looksam.errors import UserError
 from looksam.files import replace_file
 from looksam.metrics import METRICS, over_seeds
 from looksam.origins import described, differing, origin, together
-
-
-@dataclass(frozen=True)
-class Status:
-    """How well a value of the paper is known: the mark beside it, or a word instead of a value."""
-
-    mark: str
-    meaning: str
-    instead: str = ""
-
-
-STATUSES = {
-    "printed": Status("", "printed in the paper"),
-    "repaired": Status("†", "damaged in the source text and repaired"),
-    "inferred": Status("‡", "not legible, taken from another place in the paper"),
-    "secondary": Status("§", "from a secondary source"),
-    "conflict": Status("¶", "contradicted elsewhere in the paper"),
-    "not reported": Status("", "the paper gives no value", "—"),
-    "unrecovered": Status("", "the paper has a value, which the source text lost", "lost"),
-}
+from looksam.published import paper
 
 
 @dataclass(frozen=True)
@@ -42,7 +24,8 @@ class Cell:
     """One metric of a cell. value, sd: over the n seeds that did not diverge, top1 a fraction; text: fact.
 
     unconverged: of these n, how many are attempts. device, environment: of its runs' trainings, in words.
-    chosen: of a search, whether the run is the trial whose values others take.
+    chosen: of a search, whether the run is the trial whose values others take. planned: a time that was
+    computed and not measured; it is never in `value`.
     """
 
     row_index: int
@@ -67,6 +50,7 @@ class Cell:
     published_status: str | None
     published_note: str | None
     chosen: bool = False
+    planned: float | None = None
 
 
 TYPES: dict[Any, pa.DataType] = {
@@ -86,6 +70,7 @@ class Table:
     """A tabulated table: what it is, and its cells in the order of the request.
 
     environment: where its runs were trained, in a sentence; differing: fields of `Origin` not all the same.
+    planned: what its planned times rest on, empty where it has none.
     """
 
     name: str
@@ -97,6 +82,7 @@ class Table:
     column_header: str
     environment: str
     differing: list[str]
+    planned: str
     metrics: list[str]
     plot: str
     cells: list[Cell]
@@ -113,15 +99,17 @@ def tabulate(request: Path, evaluations: Path | None, table: Path, chosen: Seque
     facts = facts_of_models([cell["model"] for cell in asked["cells"] if cell["model"]])
     cells = [asdict(tabulated(cell, asked, evaluated, facts)) for cell in asked["cells"]]
     winners = chosen_runs(asked, evaluated, chosen)
-    for cell in cells:
-        cell["chosen"] = not winners.isdisjoint(cell["runs"])
+    origins = [
+        evaluated[run]["origin"] for run in dict.fromkeys(run for cell in cells for run in cell["runs"])
+    ]
+    plans, rests_on = planned(asked["cells"], [cell["value"] for cell in cells], {o.device for o in origins})
+    for cell, plan in zip(cells, plans, strict=True):
+        cell |= {"chosen": not winners.isdisjoint(cell["runs"])} | plan
     keys = ("table", "title", "caption", "scale", "scale_title", "row_header", "column_header")
     about = {key: asked[key] for key in keys}
-    runs = dict.fromkeys(run for cell in asked["cells"] for run in cell["runs"])
-    origins = [evaluated[run]["origin"] for run in runs]
     has_times = any(name in METRICS and METRICS[name].is_time for name in asked["metrics"])
     about |= {"environment": described(origins, has_times), "differing": json.dumps(differing(origins))}
-    about |= {"metrics": json.dumps(asked["metrics"]), "plot": asked["plot"] or ""}
+    about |= {"metrics": json.dumps(asked["metrics"]), "plot": asked["plot"] or "", "planned": rests_on}
     stored = pa.Table.from_pylist(cells, schema=pa.schema(COLUMNS, metadata=about))
     replace_file(table, partial(pq.write_table, stored))
 
@@ -189,11 +177,3 @@ def tabulated(
         **spread,
         **paper(where, asked["published"] or {"value": None, "status": None, "note": None}),
     )
-
-
-def paper(where: str, published: Mapping[str, str | None]) -> dict[str, Any]:
-    """The paper's value with its status and note, as a cell stores them."""
-    if published["status"] not in (None, *STATUSES):
-        raise UserError(f"{where}: unknown status {published['status']!r}; known: {', '.join(STATUSES)}")
-    names = {"published": "value", "published_status": "status", "published_note": "note"}
-    return {name: published[key] for name, key in names.items()}

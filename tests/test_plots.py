@@ -1,4 +1,5 @@
 import re
+from dataclasses import replace
 
 from looksam.plots import against_k
 from looksam.tables import Cell
@@ -100,3 +101,18 @@ def test_times_from_different_devices_are_not_drawn() -> None:
     elsewhere = cell(20, "g_v", "seconds_per_epoch", 2.0, device="there")
     assert "Time per epoch" in against_k(CELLS)
     assert "Time per epoch" not in against_k([*CELLS, elsewhere])
+
+
+def not_run(k: int, descent: str, planned: float) -> Cell:
+    return replace(cell(k, descent, "seconds_per_epoch", None), status="planned", planned=planned, n=0)
+
+
+def test_planned_times_are_hollow_marks_apart_from_the_lines() -> None:
+    svg = against_k([*CELLS, not_run(3, "g_v", 3.5)])
+    assert "LookSAM-k: 2 at k = 1, 1.5 at k = 5. Planned, not run: 1.75 at k = 3." in svg
+    assert ">LookSAM-k, planned, not run</text>" in svg
+    assert "SAM-k, planned" not in svg.replace("LookSAM-k, planned", "")
+
+
+def test_planned_times_alone_draw_nothing() -> None:
+    assert against_k([not_run(3, "g_v", 3.5)]) == ""

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from test_tables import evaluation, tabulated
+from test_tables import CELL, PLANNED, TIMED, evaluation, tabulated
 
 from looksam.errors import UserError
 from looksam.report import report
@@ -307,3 +307,58 @@ def test_an_eigenvalue_that_has_not_converged_says_so(tmp_path: Path) -> None:
     report([table], TEMPLATES, tmp_path / "page.html", tmp_path)
     for path in (tmp_path / "page.html", tmp_path / "table7.md", tmp_path / "table7.tex"):
         assert "1 of 1 not converged" in path.read_text(encoding="utf-8")
+
+
+METHODS = ["base", "SAM", "SAM-4"]
+
+
+def with_planned(folder: Path, *more: dict[str, Any], **request: Any) -> Path:
+    """The folder of the report of a table whose third row has planned seconds, and `more` cells."""
+    cells = [{**CELL, **cell, "row": row} for row, cell in enumerate(PLANNED)]
+    metrics = ["top1", "seconds_per_epoch"]
+    table = tabulated(folder, [*more, *cells], TIMED, rows=METHODS, metrics=metrics, **request)
+    report([table], TEMPLATES, folder / "all_tables.html", folder / "tables")
+    return folder
+
+
+def test_a_planned_time_is_marked_on_the_page_and_measured_ones_are_not(tmp_path: Path) -> None:
+    html = (with_planned(tmp_path) / "all_tables.html").read_text(encoding="utf-8")
+    assert body(html) == "base 2.00 s n=1 SAM 4.00 s n=1 SAM-4 2.50 s planned"
+    assert html.count('<div class="ours planned"><b>2.50</b>') == 1
+
+
+def test_every_text_marks_the_planned_time_and_says_what_it_rests_on(tmp_path: Path) -> None:
+    folder = with_planned(tmp_path)
+    for suffix in ("md", "tex"):
+        text = (folder / f"tables/table7.{suffix}").read_text(encoding="utf-8")
+        assert text.count("2.50 s (planned)") == text.count("(planned)") == 1
+        assert "calibrated on the 2 times that this table measures, on AMD EPYC, 1 thread." in text
+    html = (folder / "all_tables.html").read_text(encoding="utf-8")
+    assert "calibrated on the 2 times that this table measures, on AMD EPYC, 1 thread." in html
+
+
+def test_in_the_csv_a_planned_time_is_in_a_column_of_its_own(tmp_path: Path) -> None:
+    text = (with_planned(tmp_path) / "tables/table7.csv").read_text(encoding="utf-8")
+    *measured, planned = csv.DictReader(text.splitlines())
+    assert [(row["status"], row["value"], row["planned"]) for row in measured] == [
+        ("done", "2.0", ""),
+        ("done", "4.0", ""),
+    ]
+    assert (planned["status"], planned["value"]) == ("planned", "")
+    assert float(planned["planned"]) == pytest.approx(2.5)
+
+
+def test_the_accuracy_of_what_was_not_run_is_empty_beside_its_planned_time(tmp_path: Path) -> None:
+    top1 = {"row": 2, "absent": "not run at this scale"}
+    html = (with_planned(tmp_path, top1) / "all_tables.html").read_text(encoding="utf-8")
+    assert body(html).endswith("SAM-4 — a 2.50 s planned")
+    assert "<sup>a</sup> not run at this scale</li>" in html
+
+
+def test_a_planned_time_is_compared_with_nothing(tmp_path: Path) -> None:
+    html = (with_planned(tmp_path, scale="paper") / "all_tables.html").read_text(encoding="utf-8")
+    assert body(html).endswith("2.50 s planned")
+
+
+def test_a_page_without_planned_times_does_not_speak_of_them(tmp_path: Path) -> None:
+    assert "planned" not in page(tmp_path, [{"runs": ["a"]}]).split("</style>")[1]

@@ -24,6 +24,7 @@ CELL = {
     "fact": None,
     "model": None,
     "absent": None,
+    "cost": None,
     "published": None,
 }
 REQUEST = {
@@ -123,6 +124,45 @@ def test_training_hours_are_seconds_over_3600(tmp_path: Path) -> None:
 def test_a_cell_without_runs_keeps_its_reason(tmp_path: Path) -> None:
     (cell,) = read(tabulated(tmp_path, [{"absent": "not in the paper"}], [])).cells
     assert (cell.status, cell.absent, cell.value) == ("absent", "not in the paper", None)
+
+
+def costing(extra_passes: float, run: str = "") -> dict[str, Any]:
+    """What differs from CELL in the seconds of an epoch; without a run, of what was not run."""
+    cost = {"alike": "a", "batch_size": 20, "operations": 10.0, "extra_passes": extra_passes, "reuses": False}
+    absent = None if run else "not run at this scale"
+    return {"metric": "seconds_per_epoch", "runs": [run] if run else [], "absent": absent, "cost": cost}
+
+
+# SAM takes twice as long as the base optimizer
+TIMED = [
+    evaluation("base", 0.5) | {"seconds_per_epoch": 2.0},
+    evaluation("sam", 0.5) | {"seconds_per_epoch": 4.0},
+]
+PLANNED = [costing(0.0, "base"), costing(1.0, "sam"), costing(0.25)]
+
+
+def test_a_planned_time_is_no_value(tmp_path: Path) -> None:
+    table = read(tabulated(tmp_path, PLANNED, TIMED, metrics=["seconds_per_epoch"]))
+    *measured, cell = table.cells
+    assert (cell.status, cell.value, cell.n) == ("planned", None, 0)
+    assert cell.planned == pytest.approx(2.5)
+    assert [(one.status, one.value, one.planned) for one in measured] == [
+        ("done", 2.0, None),
+        ("done", 4.0, None),
+    ]
+    assert table.planned.startswith("Planned: not run, but computed")
+
+
+def test_times_of_two_devices_plan_none(tmp_path: Path) -> None:
+    runs = [TIMED[0], TIMED[1] | {"environment": ENVIRONMENT | {"device": "NVIDIA H100"}}]
+    table = read(tabulated(tmp_path, PLANNED, runs, metrics=["seconds_per_epoch"]))
+    assert (table.cells[-1].status, table.cells[-1].planned, table.planned) == ("absent", None, "")
+    assert "not known to be of one device" in (table.cells[-1].absent or "")
+
+
+def test_a_diverged_run_is_not_calibrated_on(tmp_path: Path) -> None:
+    runs = [TIMED[0], evaluation("sam", None) | {"seconds_per_epoch": 4.0}]
+    assert read(tabulated(tmp_path, PLANNED, runs)).cells[-1].status == "absent"
 
 
 def test_a_fact_is_its_text(tmp_path: Path) -> None:

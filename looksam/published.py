@@ -1,0 +1,35 @@
+"""Published: how well each value of the paper is known, and how a cell of a table stores it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from looksam.errors import UserError
+
+
+@dataclass(frozen=True)
+class Status:
+    """How well a value of the paper is known: the mark beside it, or a word instead of a value."""
+
+    mark: str
+    meaning: str
+    instead: str = ""
+
+
+STATUSES = {
+    "printed": Status("", "printed in the paper"),
+    "repaired": Status("†", "damaged in the source text and repaired"),
+    "inferred": Status("‡", "not legible, taken from another place in the paper"),
+    "secondary": Status("§", "from a secondary source"),
+    "conflict": Status("¶", "contradicted elsewhere in the paper"),
+    "not reported": Status("", "the paper gives no value", "—"),
+    "unrecovered": Status("", "the paper has a value, which the source text lost", "lost"),
+}
+
+
+def paper(where: str, published: Mapping[str, str | None]) -> dict[str, Any]:
+    """The paper's value with its status and note, as a cell stores them."""
+    if published["status"] not in (None, *STATUSES):
+        raise UserError(f"{where}: unknown status {published['status']!r}; known: {', '.join(STATUSES)}")
+    names = {"published": "value", "published_status": "status", "published_note": "note"}
+    return {name: published[key] for name, key in names.items()}
