@@ -18,11 +18,13 @@ rule train:
     resources:
         mem_mb=2000,
         runtime=1440,
+        # what starts the training elsewhere or on many devices, set by a cluster's profile
+        launcher="",
     shell:
         r"""
         exec &> >(tee {log:q})
 
-        looksam train {input.request:q}
+        {resources.launcher} looksam train {input.request:q}
         """
 
 
