@@ -10,12 +10,15 @@ from pathlib import Path
 
 from looksam.errors import Preempted, UserError
 from looksam.requests import consumed
+from looksam.tpu import add_tpu
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the subcommand; a user's mistake is one line on stderr and exit code 1, a preemption one and 75."""
     # a small training would spend a tenth of its time collecting among torch's modules, which stay
     gc.set_threshold(100_000)
+    # or, with torch_tpu installed and no TPU, the first backward pass hangs for minutes; on a slice it is 1
+    os.environ.setdefault("TORCH_DEVICE_BACKEND_AUTOLOAD", "0")
     parsed = parser().parse_args(arguments)
     try:
         parsed.command(parsed)
@@ -75,6 +78,8 @@ def parser() -> argparse.ArgumentParser:
     sub.add_argument("--exports", type=Path, required=True, help="folder for <table>.csv, .md and .tex")
     add_plan(commands.add_parser("plan", help=plan.__doc__, description=plan.__doc__))
     add_status(commands.add_parser("status", help=status.__doc__, description=status.__doc__))
+    about = "Train on TPU slices; list them, and delete those left behind."
+    add_tpu(commands.add_parser("tpu", help=about, description=about))
     return top
 
 

@@ -12,6 +12,8 @@ from torch.nn.parallel import DistributedDataParallel
 
 # the backend that averages gradients on a device; numbers on the CPU always go by gloo
 BACKENDS = {"cuda": "nccl", "xpu": "xccl", "tpu": "tpu_dist"}
+# devices of which a process chooses one; torch_tpu gives each process its own
+CHOSEN_BY_INDEX = ("cuda", "xpu")
 
 
 class Ranks:
@@ -83,10 +85,7 @@ def joined() -> Iterator[Ranks]:
         yield Ranks(0, 1, training_device())
         return
     device = training_device(int(os.environ.get("LOCAL_RANK", "0")))
-    backends = ["cpu:gloo"]
-    if device.type != "cpu":
-        backends.append(f"{device.type}:{BACKENDS[device.type]}")
-    dist.init_process_group(",".join(backends))
+    dist.init_process_group(backend_for(device))
     ranks = Ranks(dist.get_rank(), size, device)
     try:
         yield ranks
@@ -95,10 +94,18 @@ def joined() -> Iterator[Ranks]:
         dist.destroy_process_group()
 
 
+def backend_for(device: torch.device) -> str:
+    """The backend of a process group for tensors on the device and on the CPU."""
+    if device.type == "cpu":
+        return "cpu:gloo"
+    return f"cpu:gloo,{device.type}:{BACKENDS[device.type]}"
+
+
 def training_device(local_rank: int = 0) -> torch.device:
     """The machine's accelerator, or its CPU. local_rank: which of its accelerators, where it has many."""
     if not torch.accelerator.is_available():
         return torch.device("cpu")
-    if torch.accelerator.device_count() > 1:
+    device = torch.device(torch.accelerator.current_accelerator() or "cpu")
+    if device.type in CHOSEN_BY_INDEX and torch.accelerator.device_count() > 1:
         torch.accelerator.set_device_index(local_rank)
-    return torch.device(torch.accelerator.current_accelerator() or "cpu")
+    return device

@@ -2,6 +2,7 @@
 
 import ast
 import shutil
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,17 @@ def copied(folder: Path) -> Path:
     (folder / "looksam").mkdir()
     for module in (ROOT / "looksam").glob("*.py"):
         shutil.copy(module, folder / "looksam")
+    return folder
+
+
+def checkout(folder: Path) -> Path:
+    """A copy of the files that git knows or does not ignore."""
+    listed = ["git", "ls-files", "--cached", "--others", "--exclude-standard", "-z"]
+    names = subprocess.run(listed, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    for name in filter(None, names.split("\0")):
+        if (ROOT / name).exists():
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(ROOT / name, folder / name, follow_symlinks=False)
     return folder
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
+from study_files import checkout
 
 REPOSITORY = Path(__file__).parent.parent
 SMOKE = "config/smoke.yaml"
@@ -75,17 +76,6 @@ class Study:
         text = (self.folder / path).read_text()
         assert old in text
         (self.folder / path).write_text(text.replace(old, new))
-
-
-def checkout(folder: Path) -> Path:
-    """A copy of the files that git knows or does not ignore."""
-    listed = ["git", "ls-files", "--cached", "--others", "--exclude-standard", "-z"]
-    names = subprocess.run(listed, cwd=REPOSITORY, capture_output=True, text=True, check=True).stdout
-    for name in filter(None, names.split("\0")):
-        if (REPOSITORY / name).exists():
-            (folder / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy2(REPOSITORY / name, folder / name, follow_symlinks=False)
-    return folder
 
 
 @pytest.fixture(scope="session")
