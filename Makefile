@@ -1,5 +1,5 @@
 # make tables   set everything up and fill every table at the scale of config/config.yaml
-# make test     set everything up and run every test
+# make test     set everything up and run the tests; PYTEST='-m ""' runs the slow ones too
 # make lint     style, types and the workflow's own checks
 # make bench    speed and memory as ratios, measured side by side
 
@@ -14,7 +14,7 @@ tables: .venv/pipeline
 	@echo "The report: $(CURDIR)/reports/all_tables.html"
 
 test: .venv/dev
-	pytest
+	pytest $(PYTEST)
 
 lint: .venv/dev
 	ruff check looksam tests examples
