@@ -68,6 +68,7 @@ tables = sorted(str(path) for path in Path("results/tables").glob("*.parquet"))
 written = ["--html", "reports/all_tables.html", "--exports", "reports/tables"]
 main(["report", "results/report.json", "--tables", *tables, "--templates", "reports/templates", *written])
 """
+COMMAND = "from looksam.cli import main; main({!r})"
 FINISH = "from pathlib import Path; from large_study import finished; finished(Path())"
 DRY_RUN = ["snakemake", "-n"]
 
@@ -78,6 +79,8 @@ STEPS = {
     "  of it, config to requests": python(
         STUDY + "Study(read_yaml(Path('config/config.yaml'))).write_requests()"
     ),
+    "looksam plan": python(COMMAND.format(["plan", "--device", "a100"])),
+    "looksam status": python(COMMAND.format(["status", "results"])),
     "": python(FINISH),
     "tabulate": python(TABULATE),
     "report": python(REPORT),
