@@ -5,6 +5,8 @@
 
 PYTHON ?= python3
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
+# or torch_tpu, where it is installed and there is no TPU, lets the first backward pass hang
+export TORCH_DEVICE_BACKEND_AUTOLOAD := 0
 
 .PHONY: tables test lint bench
 

@@ -109,12 +109,18 @@ class HeldSlice:
                 raise CloudError(f"after {SECONDS_TO_DELETE} s of deletion {self.name} is still there")
             time.sleep(self.settings.poll_seconds)
 
+    def is_there(self) -> bool:
+        """The queue has a slice of this name, as far as it can be asked."""
+        with suppress(CloudError):
+            return self.slices.find(self.name) is not None
+        return False
+
     def leave_nothing(self) -> None:
         """Delete the slice where there is one; where that cannot be done, say so and raise nothing.
 
         A training that is done must not count as failed for it: Snakemake would throw its results away.
         """
-        if not self.is_ours:
+        if not self.is_ours and not self.is_there():
             return
         try:
             self.remove()

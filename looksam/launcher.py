@@ -33,7 +33,6 @@ def launch(command: Sequence[str]) -> int:
     """The exit code of a command that trains a run, run on a slice; UserError where it is not to be."""
     settings = read_settings()
     made = job(command, settings)
-    say(f"looksam tpu: {checked_budget(settings, made.run)}")
     with stops() as asked, alone(folder_of(made.slice)):
         try:
             return Launcher(made, settings, asked).run()
@@ -58,6 +57,7 @@ class Launcher:
         """The training's exit code. UserError or CloudError where it cannot be had; Stopped by a signal."""
         folder = folder_of(self.job.slice)
         try:
+            say(f"looksam tpu: {checked_budget(self.settings, self.job.run)}")
             for number in range(1, self.settings.slices + 1):
                 check_spent(self.settings)
                 try:

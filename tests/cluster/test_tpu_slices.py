@@ -80,6 +80,18 @@ def test_spent_chip_hours_end_the_launcher_before_it_creates(site: Site) -> None
     assert site.created() == 0
 
 
+def test_a_budget_that_is_spent_leaves_no_slice_of_a_launcher_that_was_killed(site: Site) -> None:
+    (site.state / "next.json").write_text(json.dumps([{"looks": -1000}]))
+    first = site.launch()
+    until(site.slices)
+    first.kill()
+    site.set(max_device_hours=1e-12)
+    assert site.slices()
+    said = ended(site.launch())
+    assert "1e-12 allowed" in said
+    assert site.slices() == []
+
+
 def test_hosts_with_other_packages_are_refused_by_name(site: Site) -> None:
     other = site.folder / "other/jinja2-0.1.dist-info"
     other.mkdir(parents=True)
@@ -169,6 +181,8 @@ def test_a_sweep_deletes_the_buckets_slices_in_any_state_and_no_others(site: Sit
     given(site, "taken", state="SUSPENDED")
     given(site, "theirs", labels={"team": "other"})
     given(site, "elsewhere", labels={"looksam": "another-bucket"})
+    without_force = ["gcloud", "compute", "tpus", "queued-resources", "delete", "live", "--quiet"]
+    assert "with --force alone" in ended(site.run([*without_force, "--project=ours", "--zone=z"]))
     said = ended(site.looksam("tpu", "sweep"))
     assert "live: being deleted, was ACTIVE" in said
     assert "elsewhere: left alone, it is of bucket another-bucket" in said
