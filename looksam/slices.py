@@ -12,15 +12,20 @@ from looksam.tpu_settings import Settings, Shape
 
 LABEL = "looksam"
 SECONDS_OF_A_CALL = 300
+# only the first host says something all the time: without this, a router forgets the others' connections
+# after ten minutes, and a host that is gone is noticed by nobody
+KEPT_ALIVE = ("--ssh-flag=-oServerAliveInterval=30", "--ssh-flag=-oServerAliveCountMax=10")
 # a slice that waits for its turn, or that Google is making
 COMING = ("CREATING", "ACCEPTED", "WAITING_FOR_RESOURCES", "PROVISIONING")
 # every host deletes the whole slice, so that one that is dead leaves no slice behind
 DEADLINE = """#!/bin/bash
 # deletes this slice at its deadline, where whoever made it has not; a second boot does not set it back
-began=/var/tmp/{name}.began
-[ -s $began ] || date +%s >$began
+export PATH=$PATH:/usr/local/bin:/snap/bin
+began=${{TMPDIR:-/var/tmp}}/{name}.began
+[ -s "$began" ] || date +%s >"$began"
+left=$(($(cat "$began") + {seconds} - $(date +%s)))
 nohup bash -c '
-    sleep $(($(cat '$began') + {seconds} - $(date +%s)))
+    sleep '$((left > 0 ? left : 0))'
     until gcloud {delete}; do sleep 60; done
 ' >/dev/null 2>&1 &
 """
@@ -100,7 +105,8 @@ class Slices:
         The process ends with the code of the first host that failed, and 255 where one cannot be reached.
         """
         logs.mkdir(parents=True, exist_ok=True)
-        command = ["ssh", name, "--worker=all", f"--command={script}", f"--output-directory={logs}"]
+        command = ["ssh", name, "--worker=all", *KEPT_ALIVE]
+        command += [f"--command={script}", f"--output-directory={logs}"]
         with (logs / "gcloud.log").open("wb") as said:
             # a session of its own: Ctrl-C is for the launcher, which ends the hosts' work first
             return subprocess.Popen(

@@ -158,9 +158,13 @@ def test_a_slice_deletes_itself_at_its_deadline(site: Site) -> None:
     (site.folder / "setup.sh").write_text("sleep 60\n")
     launcher = site.launch()
     until(site.slices)
-    until(lambda: "ACTIVE" in json.dumps(tpu_gcloud.read(site.change())))
+    (name,) = site.slices()
+    tpu_gcloud.STATE = site.state
+    until(lambda: tpu_gcloud.read(name)["state"] == "ACTIVE")
     launcher.kill()
+    began = time.monotonic()
     until(lambda: listed(site) == "no slices\n")
+    assert time.monotonic() - began > 1
 
 
 def listed(site: Site) -> str:

@@ -131,7 +131,7 @@ def boot(name: str, slice: dict) -> None:
     if (STATE / "boots").exists():
         subprocess.Popen(
             ["bash", "-c", slice["startup"]],
-            env=os.environ,
+            env={**os.environ, "TMPDIR": str(STATE)},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
@@ -195,7 +195,7 @@ COMMANDS = {
     ("tpu-vm", "ssh"): ssh,
 }
 OPTIONS = ("project", "zone", "node-id", "accelerator-type", "runtime-version", "labels", "format", "scopes")
-OPTIONS += ("valid-until-duration", "metadata-from-file", "worker", "command", "output-directory")
+OPTIONS += ("ssh-flag", "valid-until-duration", "metadata-from-file", "worker", "command", "output-directory")
 
 
 def main() -> None:
