@@ -53,17 +53,20 @@ def _runs_of_report() -> Iterator[str]:
 
 
 def checked_budget(settings: Settings, run: str) -> str:
-    """What the rest of the study costs, in a line; UserError where that is more than the settings allow."""
+    """What the rest of the study costs, in a line; UserError where the settings do not allow it.
+
+    Also where one of its runs has a batch size without a slice: better now than in days.
+    """
     hours = 0.0
     for each in runs_to_go(run):
         of_run = read_request(f"results/runs/{each}/run.json")["settings"]
-        hours += chip_hours(of_run, settings.generation)
+        hours += chip_hours(of_run, settings.shape_for(of_run["batch_size"]).generation)
     used = spent(settings, time.time())
     cost = settings.cost_per_chip_hour
     money = "" if cost is None else f", {hours * cost:,.2f} at {cost:g} an hour"
     line = (
         f"by the plan the study needs {hours:,.2f} more chip-hours{money}; {used:,.2f} are spent, "
-        f"{settings.max_device_hours:,g} allowed"
+        f"{settings.max_device_hours:,.10g} allowed"
     )
     if hours + used > settings.max_device_hours:
         raise UserError(
@@ -78,7 +81,7 @@ def check_spent(settings: Settings) -> None:
     used = spent(settings, time.time())
     if used >= settings.max_device_hours:
         raise UserError(
-            f"slices took {used:,.2f} chip-hours, as {LEDGER} counts, of {settings.max_device_hours:,g} "
+            f"slices took {used:,.2f} chip-hours, as {LEDGER} counts, of {settings.max_device_hours:,.10g} "
             f"({FILE}: max_device_hours); allow more, and run again"
         )
 

@@ -180,6 +180,17 @@ def test_the_budget_is_of_the_studys_runs_without_results(root: Path) -> None:
     assert hours[1] == pytest.approx(2 * hours[0], abs=0.01)
 
 
+def test_a_batch_size_without_a_type_anywhere_in_the_study_is_refused_at_its_first_run(root: Path) -> None:
+    for run, batch_size in (("first", 16), ("last", 60)):
+        asked(root, run, batch_size=batch_size)
+    Path("results/evaluations").mkdir()
+    Path("results/report.json").write_text(json.dumps({"tables": ["table1"]}))
+    runs = {"runs": [{"run": "first"}, {"run": "last"}]}
+    Path("results/evaluations/table1.json").write_text(json.dumps(runs))
+    with pytest.raises(UserError, match="none for batch size 60"):
+        checked_budget(settings(root), "first")
+
+
 def test_a_study_over_the_limit_is_refused_with_its_hours_and_cost(root: Path) -> None:
     command = asked(root, epochs=10**13)
     run = job(command, settings(root)).run
