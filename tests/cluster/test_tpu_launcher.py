@@ -134,10 +134,10 @@ def test_a_training_goes_on_with_another_number_of_hosts(site: Site, shards: Pat
     until(lambda: is_saved(folder))
     os.killpg(launcher.pid, signal.SIGTERM)
     ended(launcher)
-    site.set(accelerator_types={16: "v5p-8"})
+    site.set(accelerator_types={16: "v5p-32"})
     said = ended(site.launch())
     assert f"{RUN}: goes on after step" in said
-    assert json.loads((folder / "timing.json").read_text())["environment"]["ranks"] == 1
+    assert json.loads((folder / "timing.json").read_text())["environment"]["ranks"] == 4
 
 
 def test_a_program_that_fails_on_a_whole_slice_ends_the_launcher_with_its_code(
