@@ -1,5 +1,10 @@
 # Comes in: requests and evaluations of tables, templates. Goes out: results/tables/<table>.parquet and everything in reports/.
 
+# seconds each: on a cluster they are done where Snakemake runs
+localrules:
+    tabulate,
+    report,
+
 
 rule tabulate:
     input:

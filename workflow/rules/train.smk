@@ -17,7 +17,7 @@ rule train:
     threads: threads_of
     resources:
         mem_mb=2000,
-        runtime=1440,
+        runtime=minutes_of,
         # what starts the training elsewhere or on many devices, set by a cluster's profile
         launcher="",
     shell:
