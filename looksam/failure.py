@@ -11,9 +11,11 @@ LINES_SHOWN = 3
 
 FAILED_JOB = re.compile(
     r"^Error in rule (?P<rule>\S+):\n(?:    message: (?P<message>.*)\n)?    jobid: (?P<job>\d+)\n"
-    r"(?:    .*\n)*?    log: (?P<log>.+?)(?: \(check log.*)?\n",
+    r"(?:    .*\n)*?    log: (?P<log>[^,\n]+?)(?:, .*)?(?: \(check log.*)?\n",
     flags=re.MULTILINE,
 )
+# what a job that Slurm ended could not say itself
+ENDED_BY_SLURM = re.compile(r"SLURM status is: '(?!FAILED')(?P<status>\w+)")
 # all that Snakemake tells of a failed job under --quiet rules: the command, which names its log
 FAILED_COMMAND = re.compile(r"^Command '[^']*?exec &> >\(tee (?P<log>\S+)\)", flags=re.MULTILINE)
 
@@ -38,6 +40,8 @@ def of_job(log: Path, message: str) -> list[str]:
     """What is said of one failed job: the last lines of its log, or Snakemake's message where it has none."""
     lines = log.read_text(errors="replace").splitlines() if log.is_file() else []
     shown = [line for line in lines if line.strip()][-LINES_SHOWN:] or [message]
+    if lines and (ended := ENDED_BY_SLURM.search(message)):
+        shown.append(f"Slurm ended the job: {ended['status']}")
     # results/logs/<rule>/<wildcards>.log, or <rule>.log without wildcards
     rule = log.stem if log.parent.name == "logs" else log.parent.name
     return ["", f"rule {rule} failed:", *(f"  {line}" for line in shown), f"its log: {log}"]

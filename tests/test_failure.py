@@ -56,8 +56,7 @@ Error in rule shard:
     message: SLURM-job '5' failed, SLURM status is: 'OUT_OF_MEMORY'.
     jobid: 4
     output: results/shards/d/index.parquet
-    log: {logs}/shard/d.log (check log file(s) for error details)
-    log: .snakemake/slurm_logs/rule_shard/d/5.log (check log file(s) for error details)
+    log: {logs}/shard/d.log, /home/user/looksam/results/logs/slurm/rule_shard/d/5.log (check log file(s) for error details)
     shell:
         looksam shard results/shards/d/source.json
         (command exited with non-zero exit code)
@@ -100,6 +99,17 @@ def test_a_job_without_a_log_is_told_by_snakemakes_message(logs: Path) -> None:
         "",
         "rule shard failed:",
         "  SLURM-job '5' failed, SLURM status is: 'OUT_OF_MEMORY'.",
+        f"its log: {logs}/shard/d.log",
+    ]
+
+
+def test_a_job_that_slurm_ended_is_told_by_its_last_lines_and_why_slurm_did(logs: Path) -> None:
+    (logs / "shard").mkdir()
+    (logs / "shard/d.log").write_text("d: 3 of 9 tars\n")
+    assert said(logs)[7:] == [
+        "rule shard failed:",
+        "  d: 3 of 9 tars",
+        "  Slurm ended the job: OUT_OF_MEMORY",
         f"its log: {logs}/shard/d.log",
     ]
 
