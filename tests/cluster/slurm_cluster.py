@@ -160,13 +160,15 @@ class Cluster:
 
     def fail_node(self, node: str) -> None:
         """End all processes of a node at once, as a power cut would, and let Slurm notice."""
-        spool = f"-N\0{node}\0"
-        daemon = next(
-            pid for pid in self.pids() if spool in command_line(pid) and "slurmd" in command_line(pid)
-        )
-        steps = [pid for pid in self.pids() if f"[{node}]" in command_line(pid) or of_node(pid, node)]
-        for pid in (daemon, *steps):
-            kill(pid)
+        pids = set(self.pids())
+        lost = {pid for pid in pids if f"-N\0{node}\0" in command_line(pid) or of_node(pid, node)}
+        # the daemons of its steps too, which are told by what they started
+        while parents := {parent_of(pid) for pid in lost} & pids - lost:
+            lost |= parents
+        # none may live to tell of another's end
+        for number in (signal.SIGSTOP, signal.SIGKILL):
+            for pid in lost:
+                send(pid, number)
         self.run("scontrol", "update", f"nodename={node}", "state=down", "reason=test")
 
     def pids(self) -> list[int]:
@@ -183,7 +185,7 @@ class Cluster:
         """End every process of the cluster, and no other."""
         while pids := [pid for pid in self.pids() if pid != os.getpid()]:
             for pid in pids:
-                kill(pid)
+                send(pid, signal.SIGKILL)
             time.sleep(0.1)
 
     def _write_configuration(self) -> None:
@@ -271,6 +273,14 @@ def of_node(pid: int, node: str) -> bool:
     return False
 
 
-def kill(pid: int) -> None:
+def parent_of(pid: int) -> int:
+    """The process that started it, 0 where it has ended."""
+    with suppress(OSError):
+        return int(Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[1])
+    return 0
+
+
+def send(pid: int, number: signal.Signals) -> None:
+    """Send a signal to a process, if it is still there."""
     with suppress(ProcessLookupError):
-        os.kill(pid, signal.SIGKILL)
+        os.kill(pid, number)

@@ -1,6 +1,7 @@
 """A checkout of the project as a user of the test's cluster has it: the profile edited, nothing trained."""
 
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -61,6 +62,11 @@ class Site:
         log = self.folder / f"results/logs/train/{run}.log"
         return log.read_text() if log.exists() else ""
 
+    def slurm_log_of(self, run: str) -> str:
+        """What Slurm and Snakemake said of all the run's jobs."""
+        logs = (self.folder / f"results/logs/slurm/rule_train/{run}").glob("*.log")
+        return "".join(log.read_text() for log in logs)
+
     def snakemake(self, *arguments: str) -> subprocess.Popen[str]:
         """Snakemake, started through the profile."""
         return subprocess.Popen(
@@ -73,9 +79,11 @@ class Site:
         )
 
     def started(self, run: str) -> tuple[subprocess.Popen[str], str]:
-        """Snakemake, and the id of the Slurm job, once that has trained the run for a few seconds."""
+        """Snakemake, and the id of the Slurm job that has begun with the run, from its very start."""
+        shutil.rmtree(self.folder_of(run), ignore_errors=True)
         process = self.snakemake(f"results/runs/{run}/model.safetensors")
-        wait_until(lambda: "epoch" in self.log_of(run) or process.poll() is not None, 120)
+        lease = self.folder_of(run) / "lease.1.json"
+        wait_until(lambda: lease.exists() or process.poll() is not None, 120)
         assert process.poll() is None, process.communicate()[0]
         (job,) = self.cluster.jobs()
         return process, job
@@ -90,6 +98,8 @@ class Site:
     def trained_here(self, run: str, ranks: int) -> Path:
         """The folder of the same run, trained on this machine by torchrun alone, without Slurm."""
         root = self.folder.with_name(f"{self.folder.name}-{run}-{ranks}")
+        if root.exists():
+            return root / "results/runs" / run
         (root / "results/runs" / run).mkdir(parents=True)
         (root / "results/shards").symlink_to(self.folder / "results/shards")
         request = f"results/runs/{run}/run.json"

@@ -9,7 +9,7 @@ from slurm_site import Site, assert_same_result
 
 pytestmark = [
     pytest.mark.cluster,
-    pytest.mark.skipif(bool(missing(NEEDED)), reason=f"needs Slurm: no {', '.join(missing(NEEDED))} here"),
+    pytest.mark.skipif(bool(missing(NEEDED)), reason=f"no {', '.join(missing(NEEDED))} here"),
 ]
 
 
@@ -23,7 +23,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
 @pytest.fixture(scope="module")
 def preempted(site: Site) -> tuple[str, str]:
     """A run trained on two nodes and told once to leave: its id, and what Snakemake said."""
-    run = site.run_of("looksam-5", epochs=80)
+    run = site.run_of("looksam-5", epochs=150)
     site.ask({"nodes": 2})
     process, job = site.started(run)
     site.cluster.run("scancel", "--signal=USR1", job)
