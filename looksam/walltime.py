@@ -18,8 +18,9 @@ MINUTES_TO_START = 20
 def minutes(settings: Row, site: Row) -> int:
     """Minutes to ask for a training of these settings.
 
-    site: what a profile sets for the rule: `device` (a row of config/devices.yaml), `nodes`, `gres` (gpu:8, of
-    each node), `longest` (minutes that the site allows; a longer training comes back). Without: one CPU core.
+    site: what a profile sets for the rule: `device` (a row of config/devices.yaml), `nodes`, `gres` (such as
+    gpu:8, of each node), `longest` (minutes that the site allows; a longer training comes back). Without
+    them, one CPU core.
     """
     devices = int(site.get("nodes", 1)) * gpus(str(site.get("gres", "")))
     hours = device_hours(settings, named(str(site.get("device", "cpu")))) / devices

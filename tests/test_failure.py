@@ -56,7 +56,7 @@ Error in rule shard:
     message: SLURM-job '5' failed, SLURM status is: 'OUT_OF_MEMORY'.
     jobid: 4
     output: results/shards/d/index.parquet
-    log: {logs}/shard/d.log, /home/user/looksam/results/logs/slurm/rule_shard/d/5.log (check log file(s) for error details)
+    log: {logs}/shard/d.log, /home/user/5.log (check log file(s) for error details)
     shell:
         looksam shard results/shards/d/source.json
         (command exited with non-zero exit code)

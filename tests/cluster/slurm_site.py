@@ -39,6 +39,7 @@ class Site:
             profile["set-resources"] = {
                 "train": ours["train"] | SMALL | {"device": "cpu"} | train,
                 "evaluate": ours["evaluate"] | SMALL,
+                "choose": ours["choose"] | SMALL,
             }
             profile["slurm-init-seconds-before-status-checks"] = 2
             if not self.cluster.accounting:
