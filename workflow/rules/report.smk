@@ -1,5 +1,6 @@
 # Comes in: requests and evaluations of tables, templates. Goes out: results/tables/<table>.parquet and everything in reports/.
 
+
 # seconds each: on a cluster they are done where Snakemake runs
 localrules:
     tabulate,
