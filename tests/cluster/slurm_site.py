@@ -7,7 +7,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from slurm_cluster import Cluster, wait_until
+from processes import wait_until
+from slurm_cluster import Cluster
 from study_files import checkout, edit, study
 
 from looksam.config import read_yaml

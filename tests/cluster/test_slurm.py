@@ -4,7 +4,9 @@ import signal
 from collections.abc import Iterator
 
 import pytest
-from slurm_cluster import NEEDED, cluster, missing, wait_until
+from processes import wait_until
+from slurm_cluster import cluster
+from slurm_configuration import NEEDED, missing
 from slurm_site import Site, assert_same_result
 
 pytestmark = [

@@ -3,7 +3,9 @@
 from collections.abc import Iterator
 
 import pytest
-from slurm_cluster import ACCOUNTING, NEEDED, cluster, missing, wait_until
+from processes import wait_until
+from slurm_cluster import cluster
+from slurm_configuration import ACCOUNTING, NEEDED, missing
 from slurm_site import Site, assert_same_result
 
 PROGRAMS = NEEDED + ACCOUNTING
@@ -37,10 +39,13 @@ def test_a_job_that_reaches_its_time_limit_goes_on(site: Site) -> None:
 
     process, job = site.started(run)
     wait_until(lambda: (site.folder_of(run) / "preempted.json").exists(), 90)
+    wait_until(lambda: site.cluster.run("squeue", "-h", "-j", job, "-o", "%T") == "PENDING")
+    # or it would come back again and again
+    site.cluster.run("scontrol", "update", f"jobid={job}", "TimeLimit=20")
     said = site.finished(process)
 
     assert "goes on after step" in site.log_of(run)
-    assert f"SLURM jobid {job}" in said
+    assert said.count("has been submitted with SLURM jobid") == 1
     assert_same_result(site.folder_of(run), site.trained_here(run, ranks=1))
 
 
