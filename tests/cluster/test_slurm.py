@@ -33,6 +33,7 @@ def preempted(site: Site) -> tuple[str, str]:
     return run, site.finished(process)
 
 
+@pytest.mark.slow
 def test_the_smoke_study_runs_through_the_profile(site: Site) -> None:
     site.run_of("vanilla", epochs=2)
 
