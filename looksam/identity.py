@@ -2,8 +2,10 @@
 
 import hashlib
 import json
+from collections.abc import Mapping
+from typing import Any
 
-from looksam.config import Row
+Row = Mapping[str, Any]
 
 
 def digest(content: Row) -> str:
