@@ -9,6 +9,8 @@ from looksam.costs import Device, device_hours
 from looksam.hardware import device
 from looksam.study import Study
 
+# what `minutes` takes of a profile
+SITE = ("device", "nodes", "gres", "longest")
 # a device reaches less of its peak than planned, and data must be read
 MARGIN = 2
 # to start, to compile, and to read the data

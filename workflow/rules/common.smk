@@ -7,7 +7,7 @@ from looksam.errors import UserError
 from looksam.failure import say_last
 from looksam.requests import read_request
 from looksam.study import Study
-from looksam.walltime import minutes
+from looksam.walltime import SITE, minutes
 
 
 def write_requests(config):
@@ -48,7 +48,7 @@ def minutes_of(wildcards):
     """The walltime to ask for, by the devices that the profile sets for the rule."""
     site = workflow.resource_settings.overwrite_resources.get("train", {})
     known = {"input": None, "attempt": 1, "threads": 1, "rulename": "train", "async_run": None}
-    values = {key: resource.evaluate(wildcards, **known).value for key, resource in site.items()}
+    values = {key: site[key].evaluate(wildcards, **known).value for key in SITE if key in site.keys()}
     return minutes(run_of(wildcards)["settings"], values)
 
 
