@@ -10,6 +10,7 @@ from pathlib import Path
 
 from looksam.errors import Preempted, UserError
 from looksam.requests import consumed
+from looksam.shard_commands import add_shard, add_sources
 from looksam.tpu import add_tpu
 
 
@@ -49,7 +50,10 @@ def parser() -> argparse.ArgumentParser:
         sub.set_defaults(command=run)
         return sub
 
-    command("shard", shard, "results/shards/<dataset>/source.json")
+    about = "Write a data set's WebDataset shards and their index: beside a request, or to a folder."
+    add_shard(commands.add_parser("shard", help=about, description=about))
+    about = "Say what a source holds: its kind, images and classes."
+    add_sources(commands.add_parser("sources", help=about, description=about))
     sub = command("train", train, "results/runs/<run>/run.json")
     sub.add_argument(
         "--seconds-between-checkpoints",
@@ -112,14 +116,6 @@ def count(text: str) -> int:
 
 
 # each subcommand imports what it needs: a process that tabulates need not start torch
-
-
-def shard(parsed: argparse.Namespace) -> None:
-    """Write a data set's WebDataset shards and their index beside its request."""
-    from looksam.shards import shard
-
-    with consumed(parsed.request):
-        shard(parsed.request)
 
 
 def train(parsed: argparse.Namespace) -> None:

@@ -1,0 +1,133 @@
+"""What a source holds, listed without extracting it: images by split, labels, and where they lie."""
+
+import os
+import re
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import NamedTuple
+
+from looksam.errors import UserError
+from looksam.places import Place
+from looksam.sample import Sample, Split
+
+EXTENSIONS = (".jpg", ".jpeg", ".png")
+SPLITS: dict[Split, tuple[str, ...]] = {"train": ("train",), "test": ("val", "validation", "test")}
+
+
+class Item(NamedTuple):
+    """One image of a source. source: its name there, as the index records it."""
+
+    label: int
+    source: str
+    place: Place
+
+
+@dataclass
+class Listing:
+    """A source's images by split, in an order of their own; kind: what was recognised; classes by label."""
+
+    kind: str
+    classes: list[str]
+    items: dict[Split, list[Item]] = field(default_factory=dict)
+
+    def checked(self, where: Path | str) -> "Listing":
+        """Itself, if it holds images and every label has a class."""
+        if not any(self.items.values()):
+            raise UserError(f"{where}: seen as {self.kind}, but there is not one image in it")
+        for split, items in self.items.items():
+            for item in items:
+                if not 0 <= item.label < len(self.classes):
+                    raise UserError(
+                        f"{where}: label {item.label} of {split} image {item.source} is not in "
+                        f"0..{len(self.classes) - 1}"
+                    )
+        return self
+
+
+def key(split: Split, position: int, source: str) -> str:
+    """A sample's key: unique by its position in the listing, readable by the last part of its name."""
+    stem = source.rpartition("/")[2].rpartition(".")[0] or source.rpartition("/")[2]
+    return f"{split}-{position:07d}-{re.sub('[^0-9a-z_]+', '-', stem.lower())[:60]}"
+
+
+def folder_of(root: Path, split: Split) -> Path | None:
+    """The folder of a split, by the names that are in use."""
+    found = [root / name for name in SPLITS[split] if (root / name).is_dir()]
+    # ImageNet's `test` has no labels, and `val` is meant where both are there
+    return found[0] if found else None
+
+
+def image_folder(root: Path) -> Listing:
+    """train/<class>/ and val/<class>/ (or test/), or one of them; labels are the sorted names' positions."""
+    folders = {split: folder for split in SPLITS if (folder := folder_of(root, split))}
+    names = {
+        split: sorted(e.name for e in visible(folder) if e.is_dir()) for split, folder in folders.items()
+    }
+    classes = names.get("train") or next(iter(names.values()))
+    if odd := sorted({name for some in names.values() for name in some} ^ set(classes)):
+        raise UserError(f"{root}: the classes {', '.join(odd[:10])} are in one split and not in train")
+    if len(names) > 1 and (missing := sorted(set(classes) - set(names["test"]))):
+        raise UserError(f"{root}: no folder for the classes {', '.join(missing[:10])} in {folders['test']}")
+    listing = Listing("ImageFolder", classes)
+    for split, folder in folders.items():
+        listing.items[split] = [
+            Item(label, f"{folder.name}/{name}/{entry.name}", place_of(entry))
+            for label, name in enumerate(classes)
+            for entry in images_of(folder / name)
+        ]
+    return listing
+
+
+def visible(folder: Path) -> Iterator["os.DirEntry[str]"]:
+    """What a folder holds, less hidden entries."""
+    with os.scandir(folder) as entries:
+        yield from (entry for entry in entries if not entry.name.startswith("."))
+
+
+def images_of(folder: Path) -> list["os.DirEntry[str]"]:
+    """The image files in a folder, by name."""
+    found = [entry for entry in visible(folder) if entry.name.lower().endswith(EXTENSIONS)]
+    return sorted(found, key=lambda entry: entry.name)
+
+
+def place_of(entry: "os.DirEntry[str]") -> Place:
+    """The place of a file."""
+    try:
+        facts = entry.stat()
+    except FileNotFoundError as error:
+        raise UserError(f"{entry.path} is a link to nothing; link it again or delete it") from error
+    return Place("file", entry.path, facts.st_size, facts.st_mtime_ns)
+
+
+def of_samples(kind: str, classes: int, samples: Iterator[Sample]) -> Listing:
+    """A listing of small images that are held in memory, encoded."""
+    listing = Listing(kind, [str(label) for label in range(classes)])
+    for sample in samples:
+        place = Place("given", "", len(sample.image_bytes), content=sample.image_bytes)
+        listing.items.setdefault(sample.split, []).append(Item(sample.label, sample.key, place))
+    return listing
+
+
+def summary(listing: Listing) -> list[str]:
+    """What `looksam sources` prints: the kind, the classes, and of each split images, bytes and balance."""
+    some = ", ".join(listing.classes[:5]) + (", ..." if len(listing.classes) > 5 else "")
+    lines = [f"{listing.kind}: {len(listing.classes)} classes ({some})"]
+    for split, items in listing.items.items():
+        counts = Counter(item.label for item in items)
+        each = [counts[label] for label in range(len(listing.classes))]
+        spread = f"{min(each):,}" if min(each) == max(each) else f"{min(each):,} to {max(each):,}"
+        lines.append(f"{split}: {len(items):,} images, {bytes_of(items):,} bytes, {spread} a class")
+    return lines
+
+
+def bytes_of(items: list[Item]) -> int:
+    """Bytes of the images, as far as their source says them."""
+    return sum(item.place.size for item in items)
+
+
+def as_json(listing: Listing) -> Mapping[str, object]:
+    """The same for programs."""
+    splits = {split: {"images": len(i), "bytes": bytes_of(i)} for split, i in listing.items.items()}
+    return {"kind": listing.kind, "classes": listing.classes, "splits": splits}

@@ -1,0 +1,107 @@
+"""`looksam shard` and its companions: shards of data sets, what a source holds, whether shards are whole."""
+
+import argparse
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Never
+
+from looksam.errors import UserError
+
+
+def add_shard(sub: argparse.ArgumentParser) -> None:
+    """The options of `looksam shard`."""
+    sub.set_defaults(command=shard)
+    sub.add_argument(
+        "source", help="results/shards/<dataset>/source.json alone, or a data set's files, with OUT"
+    )
+    sub.add_argument("out", type=Path, nargs="?", metavar="OUT", help="folder for the shards of SOURCE")
+    sub.add_argument("--per-shard", type=count, default=5000, metavar="N", help="images; %(default)s")
+    sub.add_argument("--workers", type=count, default=1, metavar="N", help="processes; %(default)s")
+    sub.add_argument("--seed", type=natural, default=0, metavar="S", help="of the order; %(default)s")
+    share = "of a split's images that may be broken; %(default)s"
+    sub.add_argument("--broken-share", type=float, default=0.001, metavar="X", help=share)
+    sub.add_argument("--decode", action="store_true", help="decode every image to find broken ones")
+
+
+def add_sources(sub: argparse.ArgumentParser) -> None:
+    """The options of `looksam sources`."""
+    sub.set_defaults(command=sources)
+    sub.add_argument("source", help="a folder or a file, or the name of embedded data: digits, digit-pairs")
+    sub.add_argument("--json", action="store_true", help="an object instead of lines")
+
+
+def count(text: str) -> int:
+    """A whole number from 1."""
+    if (number := int(text)) < 1:
+        raise argparse.ArgumentTypeError(f"at least 1 is wanted, got {text}")
+    return number
+
+
+def natural(text: str) -> int:
+    """A whole number from 0 that seeds numpy."""
+    if not 0 <= (number := int(text)) < 2**32:
+        raise argparse.ArgumentTypeError(f"0 to {2**32 - 1} is wanted, got {text}")
+    return number
+
+
+# as in cli.py, each command imports what it needs
+
+
+def shard(parsed: argparse.Namespace) -> None:
+    """Write a data set's WebDataset shards and their index, beside its request or to a folder."""
+    if parsed.out is None:
+        shard_request(Path(parsed.source))
+        return
+    from looksam.detect import list_source
+    from looksam.sharding import Options, shard_to
+
+    listing = list_source(parsed.source)
+    options = Options(parsed.per_shard, parsed.workers, parsed.seed, parsed.broken_share, parsed.decode)
+    with shown(sum(map(len, listing.items.values()))) as show:
+        broken = shard_to(listing, parsed.out, options, show)
+    found = sum(map(len, broken.values()))
+    print(f"{parsed.out}: finished" + (f"; {found} broken images are in quarantine.parquet" if found else ""))
+
+
+def shard_request(request: Path) -> None:
+    """Write the shards that a request of the workflow asks for."""
+    from looksam.requests import consumed
+    from looksam.shards import shard
+
+    if request.suffix != ".json":
+        raise UserError(
+            f"without OUT, results/shards/<dataset>/source.json or another request is wanted; got {request}"
+        )
+    with consumed(request):
+        shard(request)
+
+
+def sources(parsed: argparse.Namespace) -> None:
+    """Say which kind of source a path holds, its images, bytes and classes; nothing is written."""
+    import json
+
+    from looksam.detect import list_source
+    from looksam.listing import as_json, summary
+
+    listing = list_source(parsed.source)
+    print(json.dumps(as_json(listing)) if parsed.json else "\n".join(summary(listing)))
+
+
+@contextmanager
+def shown(images: int) -> Iterator[Callable[[int], None]]:
+    """A function that shows how many images are done: a bar on a terminal, nothing elsewhere."""
+    if not sys.stderr.isatty():
+        yield lambda done: None
+        return
+    from tqdm import tqdm
+
+    bar: tqdm[Never]
+    with tqdm(desc="sharding", total=images, unit=" images", unit_scale=True, dynamic_ncols=True) as bar:
+
+        def show(done: int) -> None:
+            bar.n = done
+            bar.refresh()
+
+        yield show

@@ -1,0 +1,191 @@
+"""Sharding of any source: seeded order, shards of an exact length, many workers, and a rerun that goes on.
+
+A shard is made of a list of images that depends on the source, the seed and the broken images alone, so that
+neither the workers' number nor an interruption changes a byte.
+"""
+
+import hashlib
+from collections.abc import Callable, Iterator
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass
+from itertools import islice
+from multiprocessing import get_context
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from looksam.errors import UserError
+from looksam.listing import Item, Listing, key
+from looksam.locks import locked
+from looksam.parts import PARTS, kept, write_index, write_part
+from looksam.sample import Split
+from looksam.write import Job, Made, write_shard
+
+# places in the order, by split, of images that are broken, each with the reason
+BrokenImages = dict[Split, dict[int, str]]
+Show = Callable[[int], None]
+SPLITS: tuple[Split, ...] = ("train", "test")
+
+
+class Options(NamedTuple):
+    """How to shard. broken_share: of a split's images; more stops. decode: decode every image to check it."""
+
+    per_shard: int = 5000
+    workers: int = 1
+    seed: int = 0
+    broken_share: float = 0.001
+    decode: bool = False
+
+
+@dataclass
+class Order:
+    """The images of a split in the order of its shards, as positions in the listing."""
+
+    split: Split
+    items: list[Item]
+    positions: list[int]
+
+    @classmethod
+    def drawn(cls, split: Split, items: list[Item], seed: int) -> "Order":
+        """A random order. RandomState, because numpy has frozen its stream."""
+        random = np.random.RandomState([seed, SPLITS.index(split)])
+        return cls(split, items, random.permutation(len(items)).tolist())
+
+    def without(self, broken: set[int]) -> list[int]:
+        """The positions of whole images: the last take the places of the broken ones.
+
+        So a broken image changes its own shard and the last ones, and no others.
+        """
+        whole = len(self.positions) - len(broken)
+        spare = (p for p in self.positions[whole:] if p not in broken)
+        return [next(spare) if p in broken else p for p in self.positions[:whole]]
+
+    def jobs(self, out: Path, broken: set[int], options: Options) -> Iterator[Job]:
+        """The shards to be made, one after the other."""
+        rest = iter(self.without(broken))
+        number = 0
+        while some := list(islice(rest, options.per_shard)):
+            name = f"{self.split}-{number:06d}.tar"
+            samples = [(p, key(self.split, p, self.items[p].source), self.items[p]) for p in some]
+            yield Job(str(out / name), self.split, samples, options.decode, digest(samples, options.decode))
+            number += 1
+
+
+def digest(samples: list[tuple[int, str, Item]], decode: bool) -> str:
+    """SHA-256 of what a shard is made of: keys, labels, and each image's place with its size and time."""
+    told = hashlib.sha256(f"1 {decode}".encode())
+    for _, name, item in samples:
+        place = item.place._replace(content=hashlib.sha256(item.place.content).digest())
+        told.update(repr((name, item.label, item.source, *place)).encode())
+    return told.hexdigest()
+
+
+def shard_to(listing: Listing, out: Path, options: Options, show: Show) -> BrokenImages:
+    """Write the listing's shards, their index and _info.json to `out`; what was broken, by split.
+
+    show: is told how many images are done, again from 0 where broken ones are to be replaced.
+    """
+    if not (out / PARTS).exists() and any(out.glob("*.tar")):
+        raise UserError(f"{out} holds tars that are not by looksam shard; choose a folder of its own for OUT")
+    out.mkdir(parents=True, exist_ok=True)
+    with locked(out) as lock:
+        if lock is None:
+            raise UserError(f"another looksam shard is writing to {out}; wait until it has ended")
+        return write(listing, out, options, show)
+
+
+def write(listing: Listing, out: Path, options: Options, show: Show) -> BrokenImages:
+    """The same, in a folder that no other process writes to."""
+    (out / PARTS).mkdir(parents=True, exist_ok=True)
+    # without it the folder is unfinished
+    (out / "index.parquet").unlink(missing_ok=True)
+    for pattern in (".*.tar.*", ".*.parquet.*", "._info.json.*"):
+        for left in out.glob(pattern):
+            left.unlink()
+    orders = [
+        Order.drawn(split, listing.items[split], options.seed) for split in SPLITS if listing.items.get(split)
+    ]
+    broken: BrokenImages = {order.split: {} for order in orders}
+    while True:
+        made = run(jobs_of(orders, out, broken, options), options.workers, show)
+        found = [(one.split, position, why) for one in made for position, why in one.broken]
+        for split, position, why in found:
+            broken[split][position] = why
+        check_share(listing, broken, options)
+        if not found:
+            break
+    write_index(out, [one.name for one in made], listing, broken)
+    return broken
+
+
+def jobs_of(orders: list[Order], out: Path, broken: BrokenImages, options: Options) -> Iterator[Job]:
+    """The jobs of all splits."""
+    for order in orders:
+        yield from order.jobs(out, set(broken[order.split]), options)
+
+
+def run(jobs: Iterator[Job], workers: int, show: Show) -> list[Made]:
+    """What became of each job, in order, kept ones among them."""
+    made: dict[str, Made] = {}
+    images = 0
+
+    def finish(job: Job, result: Made) -> None:
+        nonlocal images
+        if result.rows:
+            write_part(Path(job.path), job, result)
+        made[job.path] = result._replace(rows=[])
+        images += len(job.samples)
+        show(images)
+
+    if workers == 1:
+        for job in jobs:
+            finish(job, kept_or_written(job))
+    else:
+        in_processes(jobs, workers, finish)
+    return [made[path] for path in sorted(made, key=lambda path: (SPLITS.index(made[path].split), path))]
+
+
+def in_processes(jobs: Iterator[Job], workers: int, finish: Callable[[Job, Made], None]) -> None:
+    """Have processes do the jobs; `finish` is called here with each and what became of it, in any order."""
+    waiting: dict[Future[Made], Job] = {}
+    with ProcessPoolExecutor(workers, get_context("spawn")) as pool:
+        try:
+            for job in jobs:
+                waiting[pool.submit(kept_or_written, job)] = job
+                while len(waiting) >= 2 * workers:
+                    take(waiting, finish)
+            while waiting:
+                take(waiting, finish)
+        except BrokenProcessPool as error:
+            raise UserError(
+                "a worker was killed, maybe for want of memory; finished shards are kept: run the same "
+                "command again, with fewer --workers if memory was short"
+            ) from error
+        except BaseException:
+            pool.shutdown(wait=True, cancel_futures=True)
+            raise
+
+
+def kept_or_written(job: Job) -> Made:
+    """A shard that is there already, or else written."""
+    return kept(job) or write_shard(job)
+
+
+def take(waiting: dict[Future[Made], Job], finish: Callable[[Job, Made], None]) -> None:
+    """Wait until a job is done, and finish those that are."""
+    for future in wait(waiting, return_when=FIRST_COMPLETED).done:
+        finish(waiting.pop(future), future.result())
+
+
+def check_share(listing: Listing, broken: BrokenImages, options: Options) -> None:
+    """Refuses a split of which too much is broken."""
+    for split, found in broken.items():
+        items = listing.items[split]
+        if len(found) > options.broken_share * len(items):
+            some = "; ".join(f"{items[p].source}: {why}" for p, why in sorted(found.items())[:5])
+            raise UserError(
+                f"{len(found)} of {len(items)} {split} images are broken, more than "
+                f"{options.broken_share:.2%}: {some}; mend the source, or allow more with --broken-share"
+            )
