@@ -10,7 +10,7 @@ from pathlib import Path
 
 from looksam.errors import Preempted, UserError
 from looksam.requests import consumed
-from looksam.shard_commands import add_shard, add_sources
+from looksam.shard_commands import add_shard, add_sources, add_verify
 from looksam.tpu import add_tpu
 
 
@@ -54,6 +54,8 @@ def parser() -> argparse.ArgumentParser:
     add_shard(commands.add_parser("shard", help=about, description=about))
     about = "Say what a source holds: its kind, images and classes."
     add_sources(commands.add_parser("sources", help=about, description=about))
+    about = "Say whether shards are as they were written: every hash, label and count."
+    add_verify(commands.add_parser("verify", help=about, description=about))
     sub = command("train", train, "results/runs/<run>/run.json")
     sub.add_argument(
         "--seconds-between-checkpoints",

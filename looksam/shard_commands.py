@@ -32,6 +32,12 @@ def add_sources(sub: argparse.ArgumentParser) -> None:
     sub.add_argument("--json", action="store_true", help="an object instead of lines")
 
 
+def add_verify(sub: argparse.ArgumentParser) -> None:
+    """The options of `looksam verify`."""
+    sub.set_defaults(command=verify)
+    sub.add_argument("shards", type=Path, help="a folder with index.parquet")
+
+
 def count(text: str) -> int:
     """A whole number from 1."""
     if (number := int(text)) < 1:
@@ -87,6 +93,18 @@ def sources(parsed: argparse.Namespace) -> None:
 
     listing = list_source(parsed.source)
     print(json.dumps(as_json(listing)) if parsed.json else "\n".join(summary(listing)))
+
+
+def verify(parsed: argparse.Namespace) -> None:
+    """Compare every image's hash, every label and count with the index, and name what is wrong."""
+    from looksam.verify import problems
+
+    found = 0
+    for found, problem in enumerate(problems(parsed.shards), start=1):  # noqa: B007
+        print(problem)
+    if found:
+        raise UserError(f"{found} things are wrong in {parsed.shards}; run looksam shard again to mend it")
+    print(f"{parsed.shards}: all as the index says")
 
 
 @contextmanager

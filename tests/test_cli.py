@@ -15,7 +15,19 @@ from tiny_runs import SETTINGS, digit_shards, requested
 
 from looksam.cli import main
 
-COMMANDS = ("shard", "sources", "train", "choose", "evaluate", "tabulate", "report", "plan", "status", "tpu")
+COMMANDS = (
+    "shard",
+    "sources",
+    "verify",
+    "train",
+    "choose",
+    "evaluate",
+    "tabulate",
+    "report",
+    "plan",
+    "status",
+    "tpu",
+)
 LOOKSAM = [sys.executable, "-m", "looksam.cli"]
 
 
