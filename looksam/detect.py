@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from looksam.errors import UserError
+from looksam.imagenet import seen_ilsvrc, seen_kaggle
 from looksam.listing import Listing, folder_of, image_folder, of_samples, visible
 from looksam.sources import CIFAR_FILES, IDX_STEMS, SOURCES
 
@@ -13,8 +14,9 @@ DIGITS: dict[str, dict[str, Any]] = {
     "digit-pairs": {"name": "digit-pairs", "classes": 100, "train_images": 600, "test_images": 1500},
 }
 KNOWN = (
-    "digits or digit-pairs; a folder with train/<class>/ and val/<class>/; the four IDX files of MNIST's "
-    "relatives, gzipped or not; cifar-10-batches-bin or cifar-100-binary"
+    "digits or digit-pairs; a folder with ILSVRC2012's tars and devkit; Kaggle's CLS-LOC tree; a folder with "
+    "train/<class>/ and val/<class>/; the four IDX files of MNIST's relatives, gzipped or not; "
+    "cifar-10-batches-bin or cifar-100-binary"
 )
 
 
@@ -61,4 +63,10 @@ def seen_image_folder(root: Path) -> Listing | None:
     return image_folder(root)
 
 
-DETECTORS: tuple[Callable[[Path], Listing | None], ...] = (seen_idx, seen_cifar, seen_image_folder)
+DETECTORS: tuple[Callable[[Path], Listing | None], ...] = (
+    seen_ilsvrc,
+    seen_kaggle,
+    seen_idx,
+    seen_cifar,
+    seen_image_folder,
+)

@@ -61,15 +61,18 @@ def folder_of(root: Path, split: Split) -> Path | None:
 
 def image_folder(root: Path) -> Listing:
     """train/<class>/ and val/<class>/ (or test/), or one of them; labels are the sorted names' positions."""
-    folders = {split: folder for split in SPLITS if (folder := folder_of(root, split))}
-    names = {
-        split: sorted(e.name for e in visible(folder) if e.is_dir()) for split, folder in folders.items()
-    }
+    return image_folder_of({split: folder for split in SPLITS if (folder := folder_of(root, split))})
+
+
+def image_folder_of(folders: Mapping[Split, Path]) -> Listing:
+    """Listing of the class folders of each split."""
+    names = {split: sorted(e.name for e in visible(f) if e.is_dir()) for split, f in folders.items()}
+    where = next(iter(folders.values())).parent
     classes = names.get("train") or next(iter(names.values()))
     if odd := sorted({name for some in names.values() for name in some} ^ set(classes)):
-        raise UserError(f"{root}: the classes {', '.join(odd[:10])} are in one split and not in train")
+        raise UserError(f"{where}: the classes {', '.join(odd[:10])} are in one split and not in train")
     if len(names) > 1 and (missing := sorted(set(classes) - set(names["test"]))):
-        raise UserError(f"{root}: no folder for the classes {', '.join(missing[:10])} in {folders['test']}")
+        raise UserError(f"{where}: no folder for the classes {', '.join(missing[:10])} in {folders['test']}")
     listing = Listing("ImageFolder", classes)
     for split, folder in folders.items():
         listing.items[split] = [
