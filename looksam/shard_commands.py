@@ -23,6 +23,7 @@ def add_shard(sub: argparse.ArgumentParser) -> None:
     share = "of a split's images that may be broken; %(default)s"
     sub.add_argument("--broken-share", type=float, default=0.001, metavar="X", help=share)
     sub.add_argument("--decode", action="store_true", help="decode every image to find broken ones")
+    sub.add_argument("--plan", action="store_true", help="say what it takes, write no shards")
 
 
 def add_sources(sub: argparse.ArgumentParser) -> None:
@@ -65,6 +66,11 @@ def shard(parsed: argparse.Namespace) -> None:
 
     listing = list_source(parsed.source)
     options = Options(parsed.per_shard, parsed.workers, parsed.seed, parsed.broken_share, parsed.decode)
+    if parsed.plan:
+        from looksam.shard_plan import shard_plan
+
+        print("\n".join(shard_plan(listing, parsed.out, options).lines()))
+        return
     with shown(sum(map(len, listing.items.values()))) as show:
         broken = shard_to(listing, parsed.out, options, show)
     found = sum(map(len, broken.values()))
