@@ -4,6 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from looksam.cifar_python import seen_cifar_python
 from looksam.errors import UserError
 from looksam.imagenet import seen_ilsvrc, seen_kaggle
 from looksam.listing import Listing, folder_of, image_folder, of_samples, visible
@@ -16,7 +17,7 @@ DIGITS: dict[str, dict[str, Any]] = {
 KNOWN = (
     "digits or digit-pairs; a folder with ILSVRC2012's tars and devkit; Kaggle's CLS-LOC tree; a folder with "
     "train/<class>/ and val/<class>/; the four IDX files of MNIST's relatives, gzipped or not; "
-    "cifar-10-batches-bin or cifar-100-binary"
+    "cifar-10-batches-bin or cifar-100-binary; CIFAR's python version, packed or not"
 )
 
 
@@ -68,5 +69,6 @@ DETECTORS: tuple[Callable[[Path], Listing | None], ...] = (
     seen_kaggle,
     seen_idx,
     seen_cifar,
+    seen_cifar_python,
     seen_image_folder,
 )
