@@ -64,10 +64,10 @@ class Site:
         log = self.folder / f"results/logs/train/{run}.log"
         return log.read_text() if log.exists() else ""
 
-    def slurm_log_of(self, run: str) -> str:
-        """What Slurm and Snakemake said of all the run's jobs."""
-        logs = (self.folder / f"results/logs/slurm/rule_train/{run}").glob("*.log")
-        return "".join(log.read_text() for log in logs)
+    def slurm_logs_of(self, run: str) -> list[str]:
+        """What Slurm and Snakemake said of the run, one text a job that was submitted for it."""
+        logs = self.folder.glob(f"results/logs/slurm/rule_train/{run}/*.log")
+        return [log.read_text() for log in logs]
 
     def snakemake(self, *arguments: str) -> subprocess.Popen[str]:
         """Snakemake, started through the profile."""
@@ -82,7 +82,8 @@ class Site:
 
     def started(self, run: str) -> tuple[subprocess.Popen[str], str]:
         """Snakemake, and the id of the Slurm job that has begun with the run, from its very start."""
-        shutil.rmtree(self.folder_of(run), ignore_errors=True)
+        for left in (self.folder_of(run), self.folder / f"results/logs/slurm/rule_train/{run}"):
+            shutil.rmtree(left, ignore_errors=True)
         process = self.snakemake(f"results/runs/{run}/model.safetensors")
         lease = self.folder_of(run) / "lease.1.json"
         wait_until(lambda: lease.exists() or process.poll() is not None, 120)
