@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from looksam.arguments import count
 from looksam.errors import Preempted, UserError
 from looksam.requests import consumed
 from looksam.shard_commands import add_shard, add_sources, add_verify
@@ -107,14 +108,6 @@ def add_status(sub: argparse.ArgumentParser) -> None:
     sub.add_argument("results", type=Path, nargs="?", default=Path("results"), help="folder; results")
     sub.add_argument("--json", action="store_true", help="an object instead of a table")
     sub.add_argument("--watch", action="store_true", help="again every few seconds, until Ctrl-C")
-
-
-def count(text: str) -> int:
-    """A whole number from 1."""
-    number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError(f"at least 1 is wanted, got {text}")
-    return number
 
 
 # each subcommand imports what it needs: a process that tabulates need not start torch

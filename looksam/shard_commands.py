@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Never
 
+from looksam.arguments import count, natural
 from looksam.errors import UserError
 
 
@@ -37,20 +38,6 @@ def add_verify(sub: argparse.ArgumentParser) -> None:
     """The options of `looksam verify`."""
     sub.set_defaults(command=verify)
     sub.add_argument("shards", type=Path, help="a folder with index.parquet")
-
-
-def count(text: str) -> int:
-    """A whole number from 1."""
-    if (number := int(text)) < 1:
-        raise argparse.ArgumentTypeError(f"at least 1 is wanted, got {text}")
-    return number
-
-
-def natural(text: str) -> int:
-    """A whole number from 0 that seeds numpy."""
-    if not 0 <= (number := int(text)) < 2**32:
-        raise argparse.ArgumentTypeError(f"0 to {2**32 - 1} is wanted, got {text}")
-    return number
 
 
 # as in cli.py, each command imports what it needs

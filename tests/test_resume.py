@@ -71,6 +71,16 @@ def wait_for(folder: Path, pattern: str) -> None:
         time.sleep(0.005)
 
 
+def stopped(folder: Path, shards: Path) -> subprocess.Popen[str]:
+    """A process that began the long run, and left it when it was asked to."""
+    requested(folder, shards, **LONG)
+    process = saving(folder / "run.json", 1)
+    wait_for(folder, "checkpoint*")
+    process.terminate()
+    ended(process)
+    return process
+
+
 def assert_same(folder: Path, expected: Path) -> None:
     assert [name for name in SAME if sha256(folder / name) != sha256(expected / name)] == []
     assert not list(folder.glob("checkpoint*")) + list(folder.glob(".*")) + list(folder.glob("pre*"))
@@ -143,19 +153,12 @@ def test_a_signal_saves_leaves_a_mark_and_the_same_command_goes_on(
 
 
 def test_a_preempted_training_says_so_by_its_exit_code(tmp_path: Path, shards: Path) -> None:
-    folder = requested(tmp_path / "run", shards, **LONG)
-    process = saving(folder / "run.json", 1)
-    wait_for(folder, "checkpoint*")
-    process.terminate()
-    ended(process, os.EX_TEMPFAIL)
+    assert stopped(tmp_path / "run", shards).returncode == os.EX_TEMPFAIL
 
 
 def test_two_ranks_go_on_with_what_one_began(tmp_path: Path, shards: Path) -> None:
-    folder = requested(tmp_path / "run", shards, **LONG)
-    process = saving(folder / "run.json", 1)
-    wait_for(folder, "checkpoint*")
-    process.terminate()
-    ended(process)
+    folder = tmp_path / "run"
+    stopped(folder, shards)
     assert "goes on after step" in ended(saving(folder / "run.json", 2), 0)
 
 
@@ -191,11 +194,8 @@ def test_a_damaged_checkpoint_is_passed_over_with_a_warning(
 
 
 def test_a_checkpoint_of_other_code_is_not_gone_on_with(tmp_path: Path, shards: Path) -> None:
-    folder = requested(tmp_path / "run", shards, **LONG)
-    process = saving(folder / "run.json", 1)
-    wait_for(folder, "checkpoint*")
-    process.terminate()
-    ended(process)
+    folder = tmp_path / "run"
+    stopped(folder, shards)
     run = json.loads((folder / "run.json").read_text()) | {"code": "1"}
     (folder / "run.json").write_text(json.dumps(run))
     said = ended(saving(folder / "run.json", 1), 0)
