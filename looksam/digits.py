@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from looksam.errors import UserError
-from looksam.sample import Sample, Split, expect, png
+from looksam.listing import Listing, of_samples
+from looksam.sample import Sample, Split, png
 
 Indices = NDArray[np.int64]
 SPLIT_SEED = 0
@@ -60,23 +61,33 @@ def draw_pairs(pool: Indices, labels: Indices, count: int, seed: int) -> list[tu
     return [pairs[i] for i in random.permutation(len(pairs))]
 
 
-def digits(dataset: Mapping[str, Any], folder: Path) -> Iterator[Sample]:
-    """Samples of 8x8, 10 classes: `train_images` of the digits train, the rest test. Reads no folder."""
+def digits(dataset: Mapping[str, Any], folder: Path) -> Listing:
+    """Images of 8x8, 10 classes: `train_images` of the digits train, the rest test. Reads no folder."""
+    return of_samples("digits", 10, single(dataset["train_images"]))
+
+
+def digit_pairs(dataset: Mapping[str, Any], folder: Path) -> Listing:
+    """Images of 8x16, two digits side by side, label 10 * left + right. Reads no folder.
+
+    One half of the digits makes the `train_images`, the other half the `test_images`.
+    """
+    counts: dict[Split, int] = {"train": dataset["train_images"], "test": dataset["test_images"]}
+    return of_samples("digit-pairs", 100, paired(counts))
+
+
+def single(train_images: int) -> Iterator[Sample]:
+    """Samples of one digit each."""
     images, labels = digit_images()
-    for split, positions in balanced_split(labels, dataset["train_images"]).items():
-        expect(dataset, split, len(positions), "what scikit-learn has of digits")
+    for split, positions in balanced_split(labels, train_images).items():
         for i in positions:
             yield Sample(split, f"digit-{i:04d}", png(images[i]), "png", int(labels[i]))
 
 
-def digit_pairs(dataset: Mapping[str, Any], folder: Path) -> Iterator[Sample]:
-    """Samples of 8x16, two digits side by side, label 10 * left + right. Reads no folder.
-
-    One half of the digits makes the train pairs, the other half the test pairs.
-    """
+def paired(counts: Mapping[Split, int]) -> Iterator[Sample]:
+    """Samples of two digits each, so many of each split."""
     images, labels = digit_images()
     for seed, (split, pool) in enumerate(balanced_split(labels, len(labels) // 2).items()):
-        for left, right in draw_pairs(pool, labels, dataset[f"{split}_images"], seed):
+        for left, right in draw_pairs(pool, labels, counts[split], seed):
             image = png(np.hstack([images[left], images[right]]))
             label = int(10 * labels[left] + labels[right])
             yield Sample(split, f"pair-{left:04d}-{right:04d}", image, "png", label)

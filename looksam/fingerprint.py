@@ -27,13 +27,17 @@ SILENT = frozenset(
         "environment",
         "errors",
         "files",
+        "how_to",
         "lease",
+        "locks",
         "owner",
         "preempt",
         "progress",
         "requests",
+        "room",
         "snapshot",
         "watch",
+        "workers",
     }
 )
 

@@ -32,6 +32,11 @@ class Listing:
     classes: list[str]
     items: dict[Split, list[Item]] = field(default_factory=dict)
 
+    @property
+    def images(self) -> int:
+        """How many there are."""
+        return sum(map(len, self.items.values()))
+
     def checked(self, where: Path | str) -> "Listing":
         """Itself, if it holds images and every label has a class."""
         if not any(self.items.values()):

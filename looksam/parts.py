@@ -10,21 +10,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from looksam.files import replace_file, replace_with
+from looksam.index import INDEX, timm_splits
 from looksam.listing import Listing, key
 from looksam.sample import Split
-from looksam.shards import INDEX, timm_splits
 from looksam.write import Job, Made
 
-FULL_INDEX = pa.schema(
-    [
-        *INDEX,
-        pa.field("width", pa.int64()),
-        pa.field("height", pa.int64()),
-        pa.field("format", pa.string()),
-        pa.field("mode", pa.string()),
-        pa.field("source", pa.string()),
-    ]
-)
 TEXTS = [pa.field("source", pa.string()), pa.field("reason", pa.string())]
 QUARANTINE = pa.schema([*(INDEX.field(name) for name in ("split", "key", "label")), *TEXTS])
 PARTS = "parts"
@@ -40,7 +30,7 @@ def part_of(shard: Path) -> Path:
 def write_part(shard: Path, job: Job, made: Made) -> None:
     """Keep a shard's rows, with what it was made of and the SHA-256 that it has."""
     facts = {"made_of": job.made_of, "sha256": made.sha256}
-    table = pa.Table.from_pylist(made.rows, FULL_INDEX).replace_schema_metadata(facts)
+    table = pa.Table.from_pylist(made.rows, INDEX).replace_schema_metadata(facts)
     replace_file(part_of(shard), lambda temporary: pq.write_table(table, temporary))
 
 
@@ -82,9 +72,9 @@ def write_index(out: Path, names: list[str], listing: Listing, broken: Broken) -
     lengths: dict[str, dict[str, int]] = defaultdict(dict)
 
     def write(temporary: Path) -> None:
-        with pq.ParquetWriter(temporary, FULL_INDEX) as index:
+        with pq.ParquetWriter(temporary, INDEX) as index:
             for name in names:
-                rows = pq.read_table(part_of(out / name), schema=FULL_INDEX)
+                rows = pq.read_table(part_of(out / name), schema=INDEX)
                 index.write_table(rows.replace_schema_metadata())
                 lengths[name.partition("-")[0]][name] = rows.num_rows
         write_quarantine(out / "quarantine.parquet", listing, broken)

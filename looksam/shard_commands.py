@@ -5,10 +5,17 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Never
+from typing import TYPE_CHECKING, Never
 
 from looksam.arguments import count, natural
 from looksam.errors import UserError
+
+if TYPE_CHECKING:
+    from looksam.listing import Listing
+    from looksam.sharding import Options
+
+# what a request decides, by name
+BY_HAND = {name: f"--{name.replace('_', '-')}" for name in ("per_shard", "seed", "broken_share", "decode")}
 
 
 def add_shard(sub: argparse.ArgumentParser) -> None:
@@ -18,12 +25,16 @@ def add_shard(sub: argparse.ArgumentParser) -> None:
         "source", help="results/shards/<dataset>/source.json alone, or a data set's files, with OUT"
     )
     sub.add_argument("out", type=Path, nargs="?", metavar="OUT", help="folder for the shards of SOURCE")
-    sub.add_argument("--per-shard", type=count, default=5000, metavar="N", help="images; %(default)s")
     sub.add_argument("--workers", type=count, default=1, metavar="N", help="processes; %(default)s")
-    sub.add_argument("--seed", type=natural, default=0, metavar="S", help="of the order; %(default)s")
-    share = "of a split's images that may be broken; %(default)s"
-    sub.add_argument("--broken-share", type=float, default=0.001, metavar="X", help=share)
-    sub.add_argument("--decode", action="store_true", help="decode every image to find broken ones")
+    by_hand = sub.add_argument_group("with OUT", "beside a request, the request says these")
+    # not given, they are Options' own
+    left_out = argparse.SUPPRESS
+    by_hand.add_argument("--per-shard", type=count, default=left_out, metavar="N", help="images; 5000")
+    by_hand.add_argument("--seed", type=natural, default=left_out, metavar="S", help="of the order; 0")
+    share = "of a split's images that may be broken; 0.001"
+    by_hand.add_argument("--broken-share", type=float, default=left_out, metavar="X", help=share)
+    decode = "decode every image to find broken ones"
+    by_hand.add_argument("--decode", action="store_true", default=left_out, help=decode)
     sub.add_argument("--plan", action="store_true", help="say what it takes, write no shards")
 
 
@@ -46,35 +57,46 @@ def add_verify(sub: argparse.ArgumentParser) -> None:
 def shard(parsed: argparse.Namespace) -> None:
     """Write a data set's WebDataset shards and their index, beside its request or to a folder."""
     if parsed.out is None:
-        shard_request(Path(parsed.source))
+        shard_request(parsed, Path(parsed.source))
         return
     from looksam.detect import list_source
     from looksam.sharding import Options, shard_to
 
     listing = list_source(parsed.source)
-    options = Options(parsed.per_shard, parsed.workers, parsed.seed, parsed.broken_share, parsed.decode)
+    options = Options(**{name: given for name, given in vars(parsed).items() if name in Options._fields})
     if parsed.plan:
-        from looksam.shard_plan import shard_plan
-
-        print("\n".join(shard_plan(listing, parsed.out, options).lines()))
+        say_plan(listing, parsed.out, options)
         return
-    with shown(sum(map(len, listing.items.values()))) as show:
+    with shown(listing.images) as show:
         broken = shard_to(listing, parsed.out, options, show)
     found = sum(map(len, broken.values()))
     print(f"{parsed.out}: finished" + (f"; {found} broken images are in quarantine.parquet" if found else ""))
 
 
-def shard_request(request: Path) -> None:
+def shard_request(parsed: argparse.Namespace, request: Path) -> None:
     """Write the shards that a request of the workflow asks for."""
-    from looksam.requests import consumed
-    from looksam.shards import shard
+    from looksam.requests import checked, consumed
+    from looksam.shards import requested, shard
 
     if request.suffix != ".json":
         raise UserError(
             f"without OUT, results/shards/<dataset>/source.json or another request is wanted; got {request}"
         )
+    if given := [option for name, option in BY_HAND.items() if name in parsed]:
+        raise UserError(f"{', '.join(given)} goes with OUT; a request says itself what decides its shards")
+    if parsed.plan:
+        listing, options = requested(checked(request), parsed.workers)
+        say_plan(listing, request.parent, options)
+        return
     with consumed(request):
-        shard(request)
+        shard(request, parsed.workers, shown)
+
+
+def say_plan(listing: "Listing", out: Path, options: "Options") -> None:
+    """Print what a sharding takes."""
+    from looksam.shard_plan import shard_plan
+
+    print("\n".join(shard_plan(listing, out, options).lines()))
 
 
 def sources(parsed: argparse.Namespace) -> None:

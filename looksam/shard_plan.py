@@ -1,6 +1,5 @@
 """What a sharding takes, said before it starts: images, bytes, disk, and the time by a sample of them."""
 
-import shutil
 import time
 from itertools import islice
 from pathlib import Path
@@ -9,9 +8,9 @@ from typing import NamedTuple
 
 from looksam.columns import duration, size
 from looksam.errors import UserError
-from looksam.listing import Item, Listing
-from looksam.sharding import SPLITS, Options, Order
-from looksam.ustar import BLOCK, RECORD, padding
+from looksam.listing import Listing, bytes_of
+from looksam.room import bytes_free, bytes_held, bytes_needed
+from looksam.sharding import Options, Order
 from looksam.write import write_shard
 
 # enough to tell a disk's rate, and a second or less on most
@@ -19,12 +18,16 @@ SAMPLE = 200
 
 
 class ShardPlan(NamedTuple):
-    """images, image_bytes: in the source; needed, free: bytes on OUT's disk; seconds: of the sharding."""
+    """images, image_bytes: in the source; the other bytes: on OUT's disk; seconds: of the sharding.
+
+    needed: by all shards; held: by finished ones that are there.
+    """
 
     images: int
     shards: int
     image_bytes: int
     needed: int
+    held: int
     free: int
     seconds: float
 
@@ -32,30 +35,24 @@ class ShardPlan(NamedTuple):
         """What a person reads."""
         return [
             f"images: {self.images:,} of {size(self.image_bytes)}, in {self.shards:,} shards",
-            f"disk: about {size(self.needed)} needed, {size(self.free)} free"
-            + ("" if self.needed <= self.free else "; NOT ENOUGH"),
+            f"disk: about {size(self.needed)} needed, {size(self.held)} there, {size(self.free)} free"
+            + ("" if self.needed - self.held <= self.free else "; NOT ENOUGH"),
             f"time: about {duration(self.seconds)}, by a sample of the images",
         ]
 
 
 def shard_plan(listing: Listing, out: Path, options: Options) -> ShardPlan:
-    """What `listing` in `out` takes; nothing that is there already is counted off."""
-    items = [item for split in SPLITS for item in listing.items.get(split, [])]
-    shards = sum(-(-len(listing.items.get(split, [])) // options.per_shard) for split in SPLITS)
+    """What `listing` in `out` takes; the time is that of all shards, finished ones too."""
     there = next(folder for folder in (out.absolute(), *out.absolute().parents) if folder.is_dir())
     return ShardPlan(
-        len(items),
-        shards,
-        sum(item.place.size for item in items),
-        sum(map(bytes_in_tar, items)) + shards * RECORD,
-        shutil.disk_usage(there).free,
-        len(items) * seconds_per_image(listing, there, options) / options.workers,
+        listing.images,
+        sum(-(-len(items) // options.per_shard) for items in listing.items.values()),
+        sum(bytes_of(items) for items in listing.items.values()),
+        bytes_needed(listing, options.per_shard),
+        bytes_held(out),
+        bytes_free(out),
+        listing.images * seconds_per_image(listing, there, options) / options.workers,
     )
-
-
-def bytes_in_tar(item: Item) -> int:
-    """Bytes of an image and its label in a shard: each a header and its padded content."""
-    return BLOCK + item.place.size + len(padding(item.place.size)) + 2 * BLOCK
 
 
 def seconds_per_image(listing: Listing, there: Path, options: Options) -> float:

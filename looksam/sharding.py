@@ -20,6 +20,7 @@ from looksam.errors import UserError
 from looksam.listing import Item, Listing, key
 from looksam.locks import locked
 from looksam.parts import PARTS, kept, write_index, write_part
+from looksam.room import check_room
 from looksam.sample import Split
 from looksam.write import Job, Made, write_shard
 
@@ -93,6 +94,7 @@ def shard_to(listing: Listing, out: Path, options: Options, show: Show) -> Broke
     with locked(out) as lock:
         if lock is None:
             raise UserError(f"another looksam shard is writing to {out}; wait until it has ended")
+        check_room(listing, out, options.per_shard)
         return write(listing, out, options, show)
 
 
@@ -187,5 +189,6 @@ def check_share(listing: Listing, broken: BrokenImages, options: Options) -> Non
             some = "; ".join(f"{items[p].source}: {why}" for p, why in sorted(found.items())[:5])
             raise UserError(
                 f"{len(found)} of {len(items)} {split} images are broken, more than "
-                f"{options.broken_share:.2%}: {some}; mend the source, or allow more with --broken-share"
+                f"{options.broken_share:.2%}: {some}; mend the source, or allow "
+                "more with --broken-share of looksam shard SOURCE OUT"
             )

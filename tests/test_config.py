@@ -38,7 +38,7 @@ def fails_with(root: Path, file: str, old: str, new: str, scale: str = "mini") -
         (METHODS, "ascent: layerwise", "ascent: layrwise", ["global", "layerwise"]),
         (METHODS, "descent: g_v", "descent: gv", ["g_s", "g_v"]),
         (MODELS, "architecture: wrn", "architecture: wideresnet", ["vit", "resnet", "wrn"]),
-        (DATASETS, "source: image-folder", "source: folder", ["digits", "idx", "cifar", "image-folder"]),
+        (DATASETS, "source: files", "source: folder", ["digits", "digit-pairs", "files"]),
     ],
 )
 def test_an_unknown_name_is_told_with_its_file_and_the_known_ones(

@@ -7,6 +7,7 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 import torch
+from made_shards import write_shards
 from safetensors.torch import load_file, save_file
 from tiny_runs import SETTINGS, digit_shards, sha256, trained
 from torch.nn.functional import cross_entropy
@@ -19,7 +20,6 @@ from looksam.loader import load, read_index
 from looksam.models import build
 from looksam.outcomes import OUTCOMES
 from looksam.sample import Sample, png
-from looksam.shards import write_shards
 
 
 @pytest.fixture(scope="module")
@@ -248,7 +248,7 @@ def test_with_fewer_than_five_classes_top5_is_of_all(tmp_path: Path) -> None:
     image = png(torch.zeros(8, 8, dtype=torch.uint8).numpy())
     trains = [Sample("train", f"train-{i}", image, "png", i % 3) for i in range(15)]
     samples = [*trains, *(s._replace(split="test", key=f"test-{s.label}-{s.key}") for s in trains)]
-    write_shards(dataset, samples, tmp_path / "shards", 100)
+    write_shards(samples, tmp_path / "shards")
     folder = trained(tmp_path / "runs" / "three", tmp_path / "shards", dataset=dataset, augment="none")
     assert run_metrics(folder, "c")["top5"] == 1.0
 

@@ -20,11 +20,11 @@ def package(tmp_path: Path) -> Path:
 
 # by method, the words of a run's settings
 WORDS = {
-    "vanilla": {"vit", "lamb", "linear", "crop", "flip", "image-folder"},
-    "sam": {"vit", "lamb", "linear", "crop", "flip", "image-folder", "global", "g_s"},
-    "looksam-5": {"vit", "lamb", "linear", "crop", "flip", "image-folder", "global", "g_v"},
-    "layersam": {"vit", "lamb", "linear", "crop", "flip", "image-folder", "layerwise", "g_s"},
-    "look-layersam-5": {"vit", "lamb", "linear", "crop", "flip", "image-folder", "layerwise", "g_v"},
+    "vanilla": {"vit", "lamb", "linear", "crop", "flip", "files"},
+    "sam": {"vit", "lamb", "linear", "crop", "flip", "files", "global", "g_s"},
+    "looksam-5": {"vit", "lamb", "linear", "crop", "flip", "files", "global", "g_v"},
+    "layersam": {"vit", "lamb", "linear", "crop", "flip", "files", "layerwise", "g_s"},
+    "look-layersam-5": {"vit", "lamb", "linear", "crop", "flip", "files", "layerwise", "g_v"},
 }
 
 
@@ -219,15 +219,27 @@ def test_evaluation_counts_for_no_training(package: Path) -> None:
     assert BEFORE.fingerprint("evaluate", "evaluate") != Code(package).fingerprint("evaluate", "evaluate")
 
 
-def test_a_source_counts_for_its_own_shards_alone(package: Path) -> None:
-    alter(package / "sources.py", "cifar")
+@pytest.mark.parametrize(
+    ("module", "function", "source"),
+    [
+        ("cifar", "samples_of", "files"),
+        ("listing", "image_folder_of", "files"),
+        ("imagenet", "validation_images", "files"),
+        ("digits", "single", "digits"),
+        ("digits", "draw_pairs", "digit-pairs"),
+    ],
+)
+def test_a_source_counts_for_its_own_shards_alone(
+    package: Path, module: str, function: str, source: str
+) -> None:
+    alter(package / f"{module}.py", function)
     after = Code(package)
     stale = {
-        source
-        for source in BEFORE.choices("sources", "SOURCES")
-        if BEFORE.fingerprint("shards", "shard", {source}) != after.fingerprint("shards", "shard", {source})
+        known
+        for known in BEFORE.choices("sources", "SOURCES")
+        if BEFORE.fingerprint("shards", "shard", {known}) != after.fingerprint("shards", "shard", {known})
     }
-    assert stale == {"cifar"}
+    assert stale == {source}
     assert changed(package) == set()
 
 

@@ -44,3 +44,10 @@ def test_a_plan_writes_nothing(photos: Path, tmp_path: Path, capsys: pytest.Capt
 def test_a_plan_says_that_the_disk_is_too_small(photos: Path, tmp_path: Path) -> None:
     plan = shard_plan(list_source(str(photos)), tmp_path, SIX)
     assert plan._replace(free=10).lines()[1].endswith("10 B free; NOT ENOUGH")
+
+
+def test_what_is_there_already_is_enough_for_a_plan(photos: Path, tmp_path: Path) -> None:
+    listing = list_source(str(photos))
+    plan = shard_plan(listing, sharded(listing, tmp_path / "out", SIX), SIX)
+    assert plan.held > 0
+    assert plan._replace(free=plan.needed - plan.held).lines()[1].endswith(" free")

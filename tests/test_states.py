@@ -95,7 +95,7 @@ def test_newer_shards_make_their_runs_stale(root: Path) -> None:
 
 
 def test_shards_that_are_to_be_made_anew_make_their_runs_stale(root: Path) -> None:
-    alter(root / "looksam/shards.py", "write_shards")
+    alter(root / "looksam/shards.py", "requested")
     assert set(states(root).values()) == {State("stale", "data changed")}
 
 

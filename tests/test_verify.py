@@ -1,6 +1,5 @@
 """Facts about what `looksam verify` finds."""
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,6 @@ from image_trees import sharded, tree
 
 from looksam.cli import main
 from looksam.detect import list_source
-from looksam.shards import shard
 from looksam.verify import problems
 
 
@@ -41,13 +39,6 @@ def reindex(folder: Path, change: Callable[[list[dict[str, Any]]], object]) -> N
 
 def test_whole_shards_have_no_problems(shards: Path) -> None:
     assert list(problems(shards)) == []
-
-
-def test_the_shards_of_a_request_have_no_problems(tmp_path: Path) -> None:
-    dataset = {"name": "digits", "source": "digits", "classes": 10, "train_images": 100, "per_shard": 400}
-    (tmp_path / "source.json").write_text(json.dumps({"dataset": dataset}))
-    shard(tmp_path / "source.json")
-    assert list(problems(tmp_path)) == []
 
 
 def test_a_changed_image_is_named(shards: Path) -> None:

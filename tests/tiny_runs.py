@@ -5,9 +5,10 @@ import json
 from pathlib import Path
 from typing import Any
 
+from made_shards import write_shards
+
+from looksam.digits import single
 from looksam.progress import Progress
-from looksam.shards import write_shards
-from looksam.sources import SOURCES
 from looksam.train import train
 from looksam.watch import Care
 
@@ -44,10 +45,9 @@ UNSEEN = Care(lambda progress: None)
 
 def digit_shards(out: Path) -> Path:
     """Shards of 64 digits to train on and 100 to test with."""
-    samples = list(SOURCES["digits"](DIGITS, Path("nowhere")))
+    samples = list(single(DIGITS["train_images"]))
     tests = [sample for sample in samples if sample.split == "test"]
-    write_shards(DIGITS, [*(s for s in samples if s.split == "train"), *tests[:100]], out, 1000)
-    return out
+    return write_shards([*(s for s in samples if s.split == "train"), *tests[:100]], out)
 
 
 def requested(folder: Path, shards: Path, **settings: Any) -> Path:

@@ -8,6 +8,7 @@ from looksam.failure import say_last
 from looksam.requests import read_request
 from looksam.study import Study
 from looksam.walltime import SITE, minutes
+from looksam.workers import paying_workers
 
 
 def write_requests(config):
@@ -30,6 +31,15 @@ if workflow.is_main_process:
         write_requests(config)
 
 TABLES = read_request("results/report.json")["tables"]
+
+
+def sharders_of(wildcards):
+    dataset = read_request(f"results/shards/{wildcards.dataset}/source.json")["dataset"]
+    return min(8, paying_workers(dataset))
+
+
+def megabytes_to_shard(wildcards, threads):
+    return 2000 + 300 * threads
 
 
 def run_of(wildcards):

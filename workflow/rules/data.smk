@@ -1,6 +1,7 @@
 # Comes in: results/shards/<dataset>/source.json, and data/<name> for what must be fetched. Goes out: WebDataset tars and their index.
 
 
+# it goes on where another attempt ended: that one's finished tars, which are no outputs, stay beside the request with their parts/
 rule shard:
     input:
         request="results/shards/{dataset}/source.json",
@@ -12,13 +13,13 @@ rule shard:
         "results/logs/shard/{dataset}.log",
     benchmark:
         "results/benchmarks/shard/{dataset}.tsv"
-    threads: 1
+    threads: sharders_of
     resources:
-        mem_mb=2000,
+        mem_mb=megabytes_to_shard,
         runtime=720,
     shell:
         r"""
         exec &> >(tee {log:q})
 
-        looksam shard {input.request:q}
+        looksam shard {input.request:q} --workers {threads}
         """

@@ -1,0 +1,42 @@
+"""The room that shards take on a disk, and whether it is there."""
+
+import shutil
+from pathlib import Path
+
+from looksam.columns import size
+from looksam.errors import UserError
+from looksam.listing import Item, Listing
+from looksam.parts import part_of
+from looksam.ustar import BLOCK, RECORD, padding
+
+
+def check_room(listing: Listing, out: Path, per_shard: int) -> None:
+    """Refuses to begin shards for which the disk of the folder `out` has no room."""
+    needed = bytes_needed(listing, per_shard) - bytes_held(out)
+    if needed > (free := bytes_free(out)):
+        raise UserError(
+            f"the shards take {size(needed)} more in {out}, where {size(free)} are free; free some space, or "
+            "make that folder a link to a larger disk"
+        )
+
+
+def bytes_needed(listing: Listing, per_shard: int) -> int:
+    """Bytes of all shards, as far as the source says its images' sizes."""
+    shards = sum(-(-len(items) // per_shard) for items in listing.items.values())
+    return sum(bytes_in_tar(item) for items in listing.items.values() for item in items) + shards * RECORD
+
+
+def bytes_in_tar(item: Item) -> int:
+    """Bytes of an image and its label in a shard: each a header and its padded content."""
+    return BLOCK + item.place.size + len(padding(item.place.size)) + 2 * BLOCK
+
+
+def bytes_held(out: Path) -> int:
+    """Bytes of the finished shards in a folder, which are kept or make room for those that replace them."""
+    return sum(shard.stat().st_size for shard in out.glob("*.tar") if part_of(shard).exists())
+
+
+def bytes_free(out: Path) -> int:
+    """Bytes free on the disk where the folder is, or would be."""
+    there = next(folder for folder in (out.absolute(), *out.absolute().parents) if folder.is_dir())
+    return shutil.disk_usage(there).free
