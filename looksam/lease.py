@@ -15,7 +15,7 @@ import re
 import threading
 import time
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -27,15 +27,22 @@ from looksam.owner import Owner
 
 @contextmanager
 def lease(
-    folder: Path, *, wait: float = 0, interval: float = 10, patience: float = 60, owner: Owner | None = None
+    folder: Path,
+    *,
+    wait: float = 0,
+    interval: float = 10,
+    patience: float = 60,
+    owner: Owner | None = None,
+    meanwhile: Callable[[], object] = lambda: None,
 ) -> Iterator["Lease"]:
     """Own the run in `folder` for the body; UserError if a living process does for more than `wait` seconds.
 
     wait: math.inf waits until the owner ends. interval: seconds between the owner's counts. patience: seconds
     without one after which an owner on another machine counts as dead. owner: this process, unless given.
+    meanwhile: called every second of the wait.
     """
     owner = owner or Owner.here()
-    held = Lease(folder, _acquire(folder, owner, wait, interval, patience), owner, interval)
+    held = Lease(folder, _acquire(folder, owner, wait, interval, patience, meanwhile), owner, interval)
     try:
         yield held
     finally:
@@ -108,7 +115,14 @@ class Watch:
         self._content, self._looked = content, now
 
 
-def _acquire(folder: Path, owner: Owner, wait: float, interval: float, patience: float) -> int:
+def _acquire(
+    folder: Path,
+    owner: Owner,
+    wait: float,
+    interval: float,
+    patience: float,
+    meanwhile: Callable[[], object],
+) -> int:
     """The generation as which `owner` has the run."""
     watch, began, said = Watch(interval), time.monotonic(), False
     while True:
@@ -129,6 +143,7 @@ def _acquire(folder: Path, owner: Owner, wait: float, interval: float, patience:
             if not said:
                 warnings.warn(f"{text}; waiting until it ends", stacklevel=2)
                 said = True
+        meanwhile()
         time.sleep(min(interval / 4, 1))
 
 

@@ -21,6 +21,8 @@ from looksam.requests import checked, consumed
 from looksam.training import Training
 
 SECONDS_BETWEEN_REPORTS = 10.0
+# what the first rank tells the others as long as another process has the run
+WAITING = None
 
 
 class Care(NamedTuple):
@@ -126,9 +128,12 @@ def watched(request: Path, ranks: Ranks, care: Care) -> Iterator[tuple[str, Watc
     folder = checked(request).parent
     with preemption() as asked:
         if not ranks.is_first:
-            yield ranks.told(None), Watch(folder, ranks, care, asked, None)
+            while (text := ranks.told(None)) is WAITING:
+                pass
+            yield text, Watch(folder, ranks, care, asked, None)
             return
-        with lease(folder, wait=care.wait) as held:
+        # a rank that is told nothing for half an hour takes the first for dead
+        with lease(folder, wait=care.wait, meanwhile=lambda: ranks.told(WAITING)) as held:
             with consumed(request) as asked_for:
                 text = with_choice(asked_for, request)
                 with Checkpoints(folder, text, held.generation, held.check) as checkpoints:
