@@ -1,8 +1,8 @@
 # Every table of the LookSAM paper, from data to one page: reports/all_tables.html.
 #
 #   snakemake --cores all reports/all_tables.html                                    at the scale that config/config.yaml names
-#   snakemake --cores all --configfile config/smoke.yaml reports/all_tables.html     the whole chain in about a minute
-#   snakemake --cores all --configfile config/cifar.yaml reports/all_tables.html     the paper's CIFAR tables on one GPU
+#   snakemake --cores all reports/all_tables.html --configfile config/smoke.yaml     the whole chain in about a minute
+#   snakemake --cores all reports/all_tables.html --configfile config/cifar.yaml     the paper's CIFAR tables on one GPU
 #   snakemake --profile slurm reports/all_tables.html                                the paper's scale on a GPU cluster
 #   snakemake --profile tpu reports/all_tables.html                                  the paper's scale on TPU slices
 #

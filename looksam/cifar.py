@@ -57,15 +57,6 @@ VERSIONS = (
         partial(records, label_bytes=1),
     ),
     Version(
-        "CIFAR-100, binary",
-        100,
-        "cifar-100-binary.tar.gz",
-        "03b5dce01913d631647c71ecec9e9cb8",
-        "cifar-100-binary",
-        {"train": ["train.bin"], "test": ["test.bin"]},
-        partial(records, label_bytes=2),
-    ),
-    Version(
         "CIFAR-10, python",
         10,
         "cifar-10-python.tar.gz",
@@ -73,6 +64,15 @@ VERSIONS = (
         "cifar-10-batches-py",
         {"train": [f"data_batch_{i}" for i in range(1, 6)], "test": ["test_batch"]},
         partial(pickled, key=b"labels"),
+    ),
+    Version(
+        "CIFAR-100, binary",
+        100,
+        "cifar-100-binary.tar.gz",
+        "03b5dce01913d631647c71ecec9e9cb8",
+        "cifar-100-binary",
+        {"train": ["train.bin"], "test": ["test.bin"]},
+        partial(records, label_bytes=2),
     ),
     Version(
         "CIFAR-100, python",

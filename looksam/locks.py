@@ -1,17 +1,20 @@
 """Locks of this machine: held by a process as long as it lives, whatever ends it."""
 
+import errno
 import fcntl
 import os
 import signal
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from looksam.errors import UserError
 from looksam.results import text_of
 
 SECONDS_TO_GIVE_WAY = 300
+# what file systems say that have no locks, as a cluster's may
+NO_LOCKS = (errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOLCK)
 
 
 @contextmanager
@@ -31,6 +34,19 @@ def locked(folder: Path) -> Iterator[int | None]:
             yield descriptor
     finally:
         os.close(descriptor)
+
+
+@contextmanager
+def locked_where_possible(folder: Path) -> Iterator[int | None]:
+    """As `locked`, for what is safe without it too: on a file system without locks, as if it was held."""
+    with ExitStack() as stack:
+        try:
+            lock = stack.enter_context(locked(folder))
+        except OSError as error:
+            if error.errno not in NO_LOCKS:
+                raise
+            lock = -1
+        yield lock
 
 
 @contextmanager

@@ -18,7 +18,7 @@ import numpy as np
 
 from looksam.errors import UserError
 from looksam.listing import Item, Listing, key
-from looksam.locks import locked
+from looksam.locks import locked_where_possible
 from looksam.parts import PARTS, kept, write_index, write_part
 from looksam.room import check_room
 from looksam.sample import Split
@@ -91,7 +91,7 @@ def shard_to(listing: Listing, out: Path, options: Options, show: Show) -> Broke
     if not (out / PARTS).exists() and any(out.glob("*.tar")):
         raise UserError(f"{out} holds tars that are not by looksam shard; choose a folder of its own for OUT")
     out.mkdir(parents=True, exist_ok=True)
-    with locked(out) as lock:
+    with locked_where_possible(out) as lock:
         if lock is None:
             raise UserError(f"another looksam shard is writing to {out}; wait until it has ended")
         check_room(listing, out, options.per_shard)

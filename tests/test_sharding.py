@@ -1,5 +1,7 @@
 """Facts about the shards of any source: order, lengths, reruns and broken images."""
 
+import errno
+import fcntl
 import hashlib
 import json
 import os
@@ -17,6 +19,7 @@ from looksam.cli import main
 from looksam.detect import list_source
 from looksam.errors import UserError
 from looksam.loader import load
+from looksam.locks import locked
 from looksam.sharding import Options
 
 SIZED = {"name": "photos", "height": 9, "width": 12, "channels": 3}
@@ -189,6 +192,21 @@ def test_a_folder_with_other_tars_is_refused(photos: Path, tmp_path: Path) -> No
     with pytest.raises(UserError, match="holds tars that are not by looksam shard"):
         made(photos, tmp_path)
     assert (tmp_path / "mine.tar").read_text() == "precious"
+
+
+def test_a_folder_that_another_command_writes_to_is_refused(photos: Path, tmp_path: Path) -> None:
+    with locked(tmp_path / "out"), pytest.raises(UserError, match="another looksam shard is writing to"):
+        made(photos, tmp_path / "out")
+
+
+def test_a_file_system_without_locks_serves_too(
+    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(descriptor: int, operation: int) -> None:
+        raise OSError(errno.ENOSYS, "Function not implemented")
+
+    monkeypatch.setattr(fcntl, "flock", refused)
+    assert (made(photos, tmp_path / "out") / "index.parquet").exists()
 
 
 def test_the_command_shards_a_folder(

@@ -105,8 +105,9 @@ def test_small_data_is_sharded_by_one_process(folder: Path) -> None:
     assert requested(folder / "source.json", 16)[1].workers == 1
 
 
-def test_imagenet_is_sharded_by_as_many_processes_as_there_are() -> None:
-    assert paying_workers({"train_images": 1281167, "test_images": 50000}) > 64
+def test_imagenet_is_sharded_by_many_processes_and_cifar_by_one() -> None:
+    assert paying_workers({"train_images": 1281167, "test_images": 50000}) > 8
+    assert paying_workers({"train_images": 50000, "test_images": 10000}) == 1
 
 
 def test_digits_are_sharded_in_less_than_a_second(tmp_path: Path) -> None:

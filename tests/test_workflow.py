@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
+from image_trees import tree
 from study_files import checkout
 
 REPOSITORY = Path(__file__).parent.parent
@@ -233,7 +234,7 @@ CHANGES: dict[str, Callable[[Study], object]] = {
     "nothing": lambda study: None,
     "a new method": new_method,
     "an equation": lambda study: study.edit(*EQUATION, EQUATION[1].replace("rho)", "2 * rho)")),
-    "the code of shards": lambda study: study.edit("looksam/shards.py", "    return ", "    1\n    return "),
+    "the code of shards": lambda study: study.edit("looksam/write.py", "    return ", "    1\n    return "),
     "a model gone": lambda study: lose(study, "runs/*vanilla*/model.safetensors"),
     "a model gone, a new method": lambda study: (
         lose(study, "runs/*vanilla*/model.safetensors"),
@@ -322,6 +323,28 @@ def test_missing_data_is_said_last_with_the_path_of_the_log(fresh: Study, quiet:
     assert done.returncode == 1
     assert "data/cifar10 does not exist" in error
     assert re.fullmatch(r"its log: results/logs/shard/cifar10\.[0-9a-f]{8}\.log", log)
+
+
+def test_a_failed_sharding_goes_on_with_the_tars_that_it_finished(fresh: Study) -> None:
+    photos = tree(fresh.folder / "data/photos", train=40, val=6)
+    counts = {"classes": 2, "train_images": 40, "test_images": 6, "per_shard": 6}
+    out = fresh.folder / "results/shards/photos.00000000"
+    out.mkdir(parents=True)
+    dataset = {"name": "photos", "source": "files"} | counts
+    (out / "source.json").write_text(json.dumps({"dataset": dataset, "code": "0"}))
+    broken = photos / "train/n0001/train.3.JPEG"
+    content = broken.read_bytes()
+    broken.write_bytes(b"<html>")
+    target = f"results/shards/{out.name}/index.parquet"
+    failed = fresh.snakemake("--cores", "2", target, "--configfile", SMOKE)
+    assert "1 of 40 train images are broken" in failed.stderr
+    kept = {path: path.stat().st_mtime_ns for path in out.glob("*.tar")}
+    assert len(kept) == 7
+    broken.write_bytes(content)
+    fresh.run(target)
+    assert {path: path.stat().st_mtime_ns for path in kept} == kept
+    assert len(pq.read_table(out / "index.parquet")) == 46
+    assert (out / "source.made.json").read_text() == (out / "source.json").read_text()
 
 
 def test_a_truncated_shard_is_named_and_the_other_results_stay(study: Study) -> None:
