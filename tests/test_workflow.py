@@ -234,7 +234,7 @@ CHANGES: dict[str, Callable[[Study], object]] = {
     "nothing": lambda study: None,
     "a new method": new_method,
     "an equation": lambda study: study.edit(*EQUATION, EQUATION[1].replace("rho)", "2 * rho)")),
-    "the code of shards": lambda study: study.edit("looksam/write.py", "    return ", "    1\n    return "),
+    "the code of shards": lambda study: study.edit("looksam/shards.py", "    return ", "    1\n    return "),
     "a model gone": lambda study: lose(study, "runs/*vanilla*/model.safetensors"),
     "a model gone, a new method": lambda study: (
         lose(study, "runs/*vanilla*/model.safetensors"),
