@@ -67,7 +67,7 @@ def promised(path: Path, axes: int) -> tuple[int, ...]:
         )
     size = path.stat().st_size
     most = size * MOST_OF_ONE if path.suffix == ".gz" else size - start
-    if prod(shape) > min(most, MOST_BYTES):
+    if not 0 < prod(shape) <= min(most, MOST_BYTES):
         known = path.suffix != ".gz" and most < MOST_BYTES
         raise unlike(path, shape, f"{most} follow" if known else f"at most {min(most, MOST_BYTES)} can")
     return tuple(shape)

@@ -85,6 +85,12 @@ def test_what_a_packed_file_cannot_hold_is_refused_before_it_is_unpacked(folder:
         read(folder)
 
 
+def test_images_without_pixels_are_refused(folder: Path) -> None:
+    (folder / TRAIN).write_bytes(header(6, 0, 4))
+    with pytest.raises(UserError, match="promises 6 x 0 x 4 = 0 bytes, but 0 follow"):
+        read(folder)
+
+
 def test_of_a_bomb_no_more_is_unpacked_than_its_header_promises(folder: Path) -> None:
     packed(folder / TRAIN, header(6, 5, 4) + bytes(100 * 2**20))
     tracemalloc.start()
