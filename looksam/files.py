@@ -24,6 +24,12 @@ def replace_file(path: Path, write: Callable[[Path], object]) -> None:
         temporary.replace(path)
 
 
+def put_file(path: Path, write: Callable[[Path], object]) -> None:
+    """The same of one of many files: the disk may lose its new name, not its bytes, until `sync_folder`."""
+    with _whole(path, write) as temporary:
+        temporary.replace(path)
+
+
 def replace_with(path: Path, text: str) -> None:
     """Make `path` hold `text`."""
     replace_file(path, lambda temporary: temporary.write_text(text, encoding="utf-8"))
@@ -48,24 +54,9 @@ def create_with(path: Path, text: str) -> bool:
 @contextmanager
 def made_whole(path: Path, write: Callable[[Path], object]) -> Iterator[Path]:
     """A file beside `path`, on the disk, for the body to put in its place; then that is on the disk too."""
-    # a name of its own: processes on two machines, or in two containers, may have one process id
-    temporary = path.with_name(f".{path.name}.{uuid4().hex}")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write(temporary)
-        with temporary.open("rb") as written:
-            os.fsync(written.fileno())
+    with _whole(path, write) as temporary:
         yield temporary
         sync_folder(path.parent)
-    except OSError as error:
-        if error.errno not in FULL:
-            raise
-        raise UserError(
-            f"cannot write {path.absolute()}: {error.strerror}; free some space, or make results a link to a "
-            "larger disk, and run again"
-        ) from error
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def sync_folder(folder: Path) -> None:
@@ -87,3 +78,24 @@ def _opened_anew(path: Path, text: str) -> bool:
     except FileExistsError:
         return False
     return True
+
+
+@contextmanager
+def _whole(path: Path, write: Callable[[Path], object]) -> Iterator[Path]:
+    # a name of its own: processes on two machines, or in two containers, may have one process id
+    temporary = path.with_name(f".{path.name}.{uuid4().hex}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write(temporary)
+        with temporary.open("rb") as written:
+            os.fsync(written.fileno())
+        yield temporary
+    except OSError as error:
+        if error.errno not in FULL:
+            raise
+        raise UserError(
+            f"cannot write {path.absolute()}: {error.strerror}; free some space, or make results a link to a "
+            "larger disk, and run again"
+        ) from error
+    finally:
+        temporary.unlink(missing_ok=True)

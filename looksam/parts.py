@@ -1,6 +1,5 @@
 """Parts of the index, one a shard, by which a rerun knows a finished shard, and the index made of them."""
 
-import hashlib
 import json
 from collections import defaultdict
 from collections.abc import Mapping
@@ -9,10 +8,11 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from looksam.files import replace_file, replace_with
+from looksam.files import put_file, replace_file, sync_folder
 from looksam.index import INDEX, timm_splits
 from looksam.listing import Listing, key
 from looksam.sample import Split
+from looksam.verify import COLUMNS, wrong_in_shard
 from looksam.write import Job, Made
 
 TEXTS = [pa.field("source", pa.string()), pa.field("reason", pa.string())]
@@ -27,36 +27,35 @@ def part_of(shard: Path) -> Path:
     return shard.parent / PARTS / f"{shard.stem}.parquet"
 
 
-def write_part(shard: Path, job: Job, made: Made) -> None:
-    """Keep a shard's rows, with what it was made of and the SHA-256 that it has."""
-    facts = {"made_of": job.made_of, "sha256": made.sha256}
-    table = pa.Table.from_pylist(made.rows, INDEX).replace_schema_metadata(facts)
-    replace_file(part_of(shard), lambda temporary: pq.write_table(table, temporary))
+def write_part(job: Job, made: Made) -> None:
+    """Keep a shard's rows, with what it was made of."""
+    columns = zip(*made.rows, strict=True)
+    arrays = [pa.array(column, field.type) for column, field in zip(columns, INDEX, strict=True)]
+    table = pa.Table.from_arrays(arrays, schema=INDEX.with_metadata({"made_of": job.made_of}))
+    put_file(
+        part_of(Path(job.path)), lambda temporary: pq.write_table(table, temporary, write_page_checksum=True)
+    )
 
 
 def kept(job: Job) -> Made | None:
-    """The shard as it is there, if it was made of the same images and its bytes are as they were written."""
+    """The shard as it is there, if it was made of the same images and its bytes are as they were written.
+
+    That they are is told by its rows: the hash of each image, and all that stands between the images. The
+    rows have checksums of their own.
+    """
     shard = Path(job.path)
-    facts = facts_of(part_of(shard))
-    if facts.get(b"made_of") != job.made_of.encode() or not shard.exists():
+    if not part_of(shard).exists():
         return None
-    if sha256(shard).encode() != facts.get(b"sha256"):
-        return None
-    return Made(shard.name, job.split, [], facts[b"sha256"].decode(), [])
-
-
-def facts_of(part: Path) -> Mapping[bytes, bytes]:
-    """What a part says of its shard; nothing where it is missing or damaged."""
     try:
-        return pq.read_schema(part).metadata or {}
+        with pq.ParquetFile(part_of(shard), page_checksum_verification=True) as part:
+            if (part.schema_arrow.metadata or {}).get(b"made_of") != job.made_of.encode():
+                return None
+            rows = part.read().select(COLUMNS).to_pylist()
     except (OSError, pa.ArrowException):
-        return {}
-
-
-def sha256(path: Path) -> str:
-    """SHA-256 of a file."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+        return None
+    if any(wrong_in_shard(shard, rows)):
+        return None
+    return Made(shard.name, job.split, [], [])
 
 
 def write_index(out: Path, names: list[str], listing: Listing, broken: Broken) -> None:
@@ -74,14 +73,23 @@ def write_index(out: Path, names: list[str], listing: Listing, broken: Broken) -
     def write(temporary: Path) -> None:
         with pq.ParquetWriter(temporary, INDEX) as index:
             for name in names:
-                rows = pq.read_table(part_of(out / name), schema=INDEX)
+                with pq.ParquetFile(part_of(out / name)) as part:
+                    rows = part.read()
                 index.write_table(rows.replace_schema_metadata())
                 lengths[name.partition("-")[0]][name] = rows.num_rows
         write_quarantine(out / "quarantine.parquet", listing, broken)
-        replace_with(out / "classes.json", json.dumps(listing.classes, indent=1, ensure_ascii=False))
-        replace_with(out / "_info.json", json.dumps({"splits": timm_splits(lengths)}, indent=1))
+        put_text(out / "classes.json", json.dumps(listing.classes, indent=1, ensure_ascii=False))
+        put_text(out / "_info.json", json.dumps({"splits": timm_splits(lengths)}, indent=1))
+        # an index that is there after a loss of power has all its shards
+        sync_folder(out / PARTS)
+        sync_folder(out)
 
     replace_file(out / "index.parquet", write)
+
+
+def put_text(path: Path, text: str) -> None:
+    """Make `path` hold `text`."""
+    put_file(path, lambda temporary: temporary.write_text(text, encoding="utf-8"))
 
 
 def write_quarantine(path: Path, listing: Listing, broken: Broken) -> None:
@@ -98,4 +106,4 @@ def write_quarantine(path: Path, listing: Listing, broken: Broken) -> None:
         for p, why in sorted(found.items())
         for item in [listing.items[split][p]]
     ]
-    replace_file(path, lambda temporary: pq.write_table(pa.Table.from_pylist(rows, QUARANTINE), temporary))
+    put_file(path, lambda temporary: pq.write_table(pa.Table.from_pylist(rows, QUARANTINE), temporary))

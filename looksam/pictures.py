@@ -13,6 +13,8 @@ JPEG_MODES = {1: "L", 3: "RGB", 4: "CMYK"}
 # start-of-frame markers; C4, C8 and CC between them mean other things
 FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 SCAN, END = 0xDA, b"\xff\xd9"
+# of a segment: 0xFF, marker, length
+segment = struct.Struct(">BBH").unpack_from
 # markers without a length
 BARE = frozenset({0x01, *range(0xD0, 0xD9)})
 
@@ -68,24 +70,22 @@ def png(content: bytes) -> Picture:
 
 def jpeg(content: bytes) -> tuple[Picture, bool]:
     """The facts in the frame header of a JPEG file, and whether its end comes after its first scan."""
-    found, at = None, 2
-    while at + 4 <= len(content):
-        if content[at] != 0xFF:
+    found, at, size = None, 2, len(content)
+    while at + 4 <= size:
+        start, marker, length = segment(content, at)
+        if start != 0xFF:
             raise Broken(f"no JPEG marker at byte {at}")
-        marker = content[at + 1]
         if marker == 0xFF:
             at += 1
-            continue
-        if marker in BARE:
+        elif marker in BARE:
             at += 2
-            continue
-        (length,) = struct.unpack_from(">H", content, at + 2)
-        if marker in FRAMES and at + 10 <= len(content):
-            height, width, parts = struct.unpack_from(">HHB", content, at + 5)
-            found = Picture("JPEG", JPEG_MODES.get(parts, "?"), width, height)
-        at += 2 + max(2, length)
-        if marker == SCAN:
-            break
+        else:
+            if marker in FRAMES and at + 10 <= size:
+                height, width, parts = struct.unpack_from(">HHB", content, at + 5)
+                found = Picture("JPEG", JPEG_MODES.get(parts, "?"), width, height)
+            at += 2 + max(2, length)
+            if marker == SCAN:
+                break
     if found is None:
         raise Broken("cut short before its size")
     return found, content.rfind(END, at) >= 0

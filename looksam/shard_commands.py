@@ -25,7 +25,7 @@ def add_shard(sub: argparse.ArgumentParser) -> None:
         "source", help="results/shards/<dataset>/source.json alone, or a data set's files, with OUT"
     )
     sub.add_argument("out", type=Path, nargs="?", metavar="OUT", help="folder for the shards of SOURCE")
-    sub.add_argument("--workers", type=count, default=1, metavar="N", help="processes; %(default)s")
+    sub.add_argument("--workers", type=count, default=1, metavar="N", help="threads; %(default)s")
     by_hand = sub.add_argument_group("with OUT", "beside a request, the request says these")
     # not given, they are Options' own
     left_out = argparse.SUPPRESS

@@ -6,12 +6,11 @@ neither the workers' number nor an interruption changes a byte.
 
 import hashlib
 from collections.abc import Callable, Iterator
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
-from concurrent.futures.process import BrokenProcessPool
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from itertools import islice
-from multiprocessing import get_context
 from pathlib import Path
+from threading import Event
 from typing import NamedTuple
 
 import numpy as np
@@ -76,10 +75,11 @@ class Order:
 
 def digest(samples: list[tuple[int, str, Item]], decode: bool) -> str:
     """SHA-256 of what a shard is made of: keys, labels, and each image's place with its size and time."""
-    told = hashlib.sha256(f"1 {decode}".encode())
-    for _, name, item in samples:
-        place = item.place._replace(content=hashlib.sha256(item.place.content).digest())
-        told.update(repr((name, item.label, item.source, *place)).encode())
+    told = hashlib.sha256(f"2 {decode}".encode())
+    for _, name, (label, source, place) in samples:
+        if place.content:
+            place = place._replace(content=hashlib.sha256(place.content).digest())
+        told.update(repr((name, label, source, *place)).encode())
     return told.hexdigest()
 
 
@@ -135,9 +135,7 @@ def run(jobs: Iterator[Job], workers: int, show: Show) -> list[Made]:
 
     def finish(job: Job, result: Made) -> None:
         nonlocal images
-        if result.rows:
-            write_part(Path(job.path), job, result)
-        made[job.path] = result._replace(rows=[])
+        made[job.path] = result
         images += len(job.samples)
         show(images)
 
@@ -145,34 +143,39 @@ def run(jobs: Iterator[Job], workers: int, show: Show) -> list[Made]:
         for job in jobs:
             finish(job, kept_or_written(job))
     else:
-        in_processes(jobs, workers, finish)
+        in_threads(jobs, workers, finish)
     return [made[path] for path in sorted(made, key=lambda path: (SPLITS.index(made[path].split), path))]
 
 
-def in_processes(jobs: Iterator[Job], workers: int, finish: Callable[[Job, Made], None]) -> None:
-    """Have processes do the jobs; `finish` is called here with each and what became of it, in any order."""
+def in_threads(jobs: Iterator[Job], workers: int, finish: Callable[[Job, Made], None]) -> None:
+    """Have threads do the jobs; `finish` is called here with each and what became of it, in any order.
+
+    Threads and not processes, because reading, hashing, writing and syncing all let the others go on.
+    """
     waiting: dict[Future[Made], Job] = {}
-    with ProcessPoolExecutor(workers, get_context("spawn")) as pool:
+    stop = Event()
+    with ThreadPoolExecutor(workers) as pool:
         try:
             for job in jobs:
-                waiting[pool.submit(kept_or_written, job)] = job
+                waiting[pool.submit(kept_or_written, job, stop.is_set)] = job
                 while len(waiting) >= 2 * workers:
                     take(waiting, finish)
             while waiting:
                 take(waiting, finish)
-        except BrokenProcessPool as error:
-            raise UserError(
-                "a worker was killed, maybe for want of memory; finished shards are kept: run the same "
-                "command again, with fewer --workers if memory was short"
-            ) from error
         except BaseException:
+            stop.set()
             pool.shutdown(wait=True, cancel_futures=True)
             raise
 
 
-def kept_or_written(job: Job) -> Made:
-    """A shard that is there already, or else written."""
-    return kept(job) or write_shard(job)
+def kept_or_written(job: Job, stopped: Callable[[], bool] = lambda: False) -> Made:
+    """A shard that is there already, or else written, with its part of the index."""
+    if there := kept(job):
+        return there
+    made = write_shard(job, stopped)
+    if made.rows:
+        write_part(job, made)
+    return made._replace(rows=[])
 
 
 def take(waiting: dict[Future[Made], Job], finish: Callable[[Job, Made], None]) -> None:

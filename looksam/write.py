@@ -1,18 +1,18 @@
 """Writing of one shard, by one worker: read, check, hash and append each image, then rename."""
 
 import hashlib
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from looksam.errors import UserError
-from looksam.files import replace_file
+from looksam.files import put_file
 from looksam.listing import Item
 from looksam.pictures import Broken, Picture, picture
 from looksam.places import TooLarge, read
 from looksam.sample import Split
+from looksam.tape import Tape
 from looksam.ustar import BLOCK, end, header, padding
-
-BYTES_BEFORE_WRITE = 4 * 2**20
 
 
 class Job(NamedTuple):
@@ -25,56 +25,72 @@ class Job(NamedTuple):
     made_of: str
 
 
-class Made(NamedTuple):
-    """What became of a job: rows of the index, or the broken images for whose sake nothing was written.
+class Row(NamedTuple):
+    """A sample's row of index.parquet, as looksam.parts.FULL_INDEX describes it."""
 
-    sha256: of the whole shard.
-    """
+    split: Split
+    shard: str
+    offset: int
+    size: int
+    key: str
+    label: int
+    sha256: str
+    extension: str
+    width: int
+    height: int
+    format: str
+    mode: str
+    source: str
+
+
+class Made(NamedTuple):
+    """What became of a job: rows of the index, or the broken images for whose sake nothing was written."""
 
     name: str
     split: Split
-    rows: list[dict[str, Any]]
-    sha256: str
+    rows: list[Row]
     broken: list[tuple[int, str]]
 
 
-def write_shard(job: Job) -> Made:
-    """Write the shard, unless images are broken: then all of these are told, and nothing stays."""
+class Stopped(Exception):
+    """A shard that was given up, because the sharding ends."""
+
+
+class _Incomplete(Exception):
+    """A shard that is not to take its place."""
+
+
+def write_shard(job: Job, stopped: Callable[[], bool] = lambda: False) -> Made:
+    """Write the shard, unless images are broken: then all of these are told, and nothing stays.
+
+    stopped: asked before each image; if it says so, nothing stays either and Stopped is raised.
+    """
     path = Path(job.path)
-    made = Made(path.name, job.split, [], "", [])
-    told = hashlib.sha256()
+    made = Made(path.name, job.split, [], [])
 
     def write(temporary: Path) -> None:
-        with temporary.open("wb", buffering=BYTES_BEFORE_WRITE) as file:
-            at = 0
+        with Tape(temporary) as tape:
             for position, name, item in job.samples:
+                if stopped():
+                    raise Stopped
                 try:
                     content = contents(item)
                     facts = picture(content, job.decode)
                 except (Broken, TooLarge) as error:
                     made.broken.append((position, str(error)))
                     continue
-                if made.broken:
-                    continue
-                made.rows.append(row(job, name, item, content, facts, at + BLOCK))
-                for block in blocks(name, item.label, content, facts.extension):
-                    told.update(block)
-                    at += file.write(block)
-            closing = end(at)
-            told.update(closing)
-            file.write(closing)
-        if made.broken:
-            raise _Incomplete
+                if not made.broken:
+                    made.rows.append(row(made, name, item, content, facts, tape.size + BLOCK))
+                    tape.append(*blocks(name, item.label, content, facts.extension))
+            if made.broken:
+                raise _Incomplete
+            tape.append(end(tape.size))
 
     try:
-        replace_file(path, write)
+        put_file(path, write)
     except _Incomplete:
         return made._replace(rows=[])
-    return made._replace(sha256=told.hexdigest())
-
-
-class _Incomplete(Exception):
-    """A shard that is not to take its place."""
+    return made
 
 
 def contents(item: Item) -> bytes:
@@ -95,20 +111,21 @@ def blocks(name: str, label: int, content: bytes, extension: str) -> tuple[bytes
     return first, content, padding(len(content)) + second + text + padding(len(text))
 
 
-def row(job: Job, name: str, item: Item, content: bytes, facts: Picture, offset: int) -> dict[str, Any]:
-    """The sample's row of index.parquet."""
-    return {
-        "split": job.split,
-        "shard": Path(job.path).name,
-        "offset": offset,
-        "size": len(content),
-        "key": name,
-        "label": item.label,
-        "sha256": hashlib.sha256(content).hexdigest(),
-        "extension": facts.extension,
-        "width": facts.width,
-        "height": facts.height,
-        "format": facts.format,
-        "mode": facts.mode,
-        "source": item.source,
-    }
+def row(made: Made, name: str, item: Item, content: bytes, facts: Picture, offset: int) -> Row:
+    """The sample's row of the index."""
+    told = hashlib.sha256(content).hexdigest()
+    return Row(
+        made.split,
+        made.name,
+        offset,
+        len(content),
+        name,
+        item.label,
+        told,
+        facts.extension,
+        facts.width,
+        facts.height,
+        facts.format,
+        facts.mode,
+        item.source,
+    )

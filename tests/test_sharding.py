@@ -125,6 +125,20 @@ def test_a_damaged_shard_is_written_again_and_no_other(photos: Path, tmp_path: P
     assert {name for name, time in times(out).items() if time != before[name]} == {shard.name}
 
 
+@pytest.mark.parametrize("at", [4, 200, 1500, -200, -1])
+def test_a_shard_whose_part_of_the_index_is_damaged_is_written_again(
+    photos: Path, tmp_path: Path, at: int
+) -> None:
+    out = made(photos, tmp_path / "out")
+    there = hashes(out)
+    part = out / "parts/train-000001.parquet"
+    content = bytearray(part.read_bytes())
+    content[at] ^= 1
+    part.write_bytes(content)
+    made(photos, out)
+    assert hashes(out) == there
+
+
 def test_a_changed_image_changes_its_own_shard_alone(photos: Path, tmp_path: Path) -> None:
     out = made(photos, tmp_path / "out")
     before = times(out)
