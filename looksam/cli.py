@@ -4,6 +4,7 @@ import argparse
 import gc
 import math
 import os
+import signal
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -30,6 +31,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except UserError as error:
         sys.exit(f"looksam {parsed.name}: error: {error}")
+    except KeyboardInterrupt:
+        print(f"looksam {parsed.name}: interrupted", file=sys.stderr)
+        # as shells say of a command that Ctrl-C ended
+        end(128 + signal.SIGINT)
     except Preempted as left:
         print(f"looksam {parsed.name}: {left}", file=sys.stderr)
         end(os.EX_TEMPFAIL)

@@ -2,6 +2,7 @@
 
 import errno
 import os
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,6 +14,8 @@ FULL = (errno.ENOSPC, errno.EDQUOT)
 # what file systems say that have no hard links, and that cannot sync a folder
 NO_LINKS = (errno.EPERM, errno.ENOSYS, errno.EOPNOTSUPP)
 NO_SYNC = (errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP)
+# names of files that have not taken their place
+UNFINISHED = re.compile(r"\..+\.[0-9a-f]{32}")
 
 
 def replace_file(path: Path, write: Callable[[Path], object]) -> None:
@@ -57,6 +60,13 @@ def made_whole(path: Path, write: Callable[[Path], object]) -> Iterator[Path]:
     with _whole(path, write) as temporary:
         yield temporary
         sync_folder(path.parent)
+
+
+def remove_unfinished(folder: Path) -> None:
+    """Remove what killed writers left in a folder, to which nobody else writes now."""
+    for left in folder.glob(".*"):
+        if UNFINISHED.fullmatch(left.name):
+            left.unlink()
 
 
 def sync_folder(folder: Path) -> None:

@@ -1,4 +1,4 @@
-"""Where the bytes of an image lie, in a form that a worker process can be told, and how it reads them."""
+"""Where the bytes of an image lie, in a form that a worker can be told, and how it reads them."""
 
 import os
 from collections.abc import Callable
@@ -31,7 +31,10 @@ class TooLarge(ValueError):
 
 
 def read(place: Place) -> bytes:
-    """The bytes at a place. OSError where its file cannot be read, TooLarge where it is past MOST_BYTES."""
+    """The bytes at a place, in any thread.
+
+    OSError where its file cannot be read, TooLarge where it is past MOST_BYTES.
+    """
     if place.size > MOST_BYTES:
         raise TooLarge(f"{place.size:,} bytes, more than {MOST_BYTES:,}")
     return PLACES[place.kind](place)
@@ -57,8 +60,13 @@ def whole_file(place: Place) -> bytes:
 
 def span(place: Place) -> bytes:
     """So many bytes from an offset of a file that holds many images, such as a tar."""
+    # kept by a name, for another thread may have it leave the cache, which closes it
     file = opened(place.path)
-    return os.pread(file.fileno(), place.size, place.offset)
+    # with its own offset, for threads share the file
+    content = os.pread(file.fileno(), place.size, place.offset)
+    if len(content) < place.size:
+        raise OSError(f"it ends {place.size - len(content)} bytes before the image does")
+    return content
 
 
 def given(place: Place) -> bytes:

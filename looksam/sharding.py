@@ -16,6 +16,7 @@ from typing import NamedTuple
 import numpy as np
 
 from looksam.errors import UserError
+from looksam.files import remove_unfinished
 from looksam.listing import Item, Listing, key
 from looksam.locks import locked_where_possible
 from looksam.parts import PARTS, kept, write_index, write_part
@@ -103,9 +104,8 @@ def write(listing: Listing, out: Path, options: Options, show: Show) -> BrokenIm
     (out / PARTS).mkdir(parents=True, exist_ok=True)
     # without it the folder is unfinished
     (out / "index.parquet").unlink(missing_ok=True)
-    for pattern in (".*.tar.*", ".*.parquet.*", "._info.json.*"):
-        for left in out.glob(pattern):
-            left.unlink()
+    for folder in (out, out / PARTS):
+        remove_unfinished(folder)
     orders = [
         Order.drawn(split, listing.items[split], options.seed) for split in SPLITS if listing.items.get(split)
     ]

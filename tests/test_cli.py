@@ -1,16 +1,12 @@
-import fcntl
 import json
-import os
-import pty
 import re
-import struct
 import subprocess
 import sys
-import termios
 from pathlib import Path
 
 import pytest
 from study_files import ROOT
+from terminals import LOOKSAM, on_a_terminal
 from tiny_runs import SETTINGS, digit_shards, requested
 
 from looksam.cli import main
@@ -28,30 +24,11 @@ COMMANDS = (
     "status",
     "tpu",
 )
-LOOKSAM = [sys.executable, "-m", "looksam.cli"]
 
 
 @pytest.fixture(scope="module")
 def shards(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return digit_shards(tmp_path_factory.mktemp("shards"))
-
-
-def on_a_terminal(*arguments: str | Path) -> str:
-    """What the command writes to a terminal of 120 columns."""
-    ours, its = pty.openpty()
-    fcntl.ioctl(its, termios.TIOCSWINSZ, struct.pack("HHHH", 40, 120, 0, 0))
-    process = subprocess.Popen([*LOOKSAM, *arguments], cwd=ROOT, stdin=its, stdout=its, stderr=its)
-    os.close(its)
-    written = b""
-    # a terminal whose last writer is gone answers with an error and not with an end of file
-    try:
-        while some := os.read(ours, 4096):
-            written += some
-    except OSError:
-        pass
-    os.close(ours)
-    assert process.wait() == 0, written.decode()
-    return written.decode()
 
 
 def test_help_lists_the_commands(capsys: pytest.CaptureFixture[str]) -> None:
