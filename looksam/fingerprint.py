@@ -36,6 +36,8 @@ SILENT = frozenset(
         "requests",
         "room",
         "snapshot",
+        "tape",
+        "verify",
         "watch",
         "workers",
     }

@@ -17,7 +17,7 @@ from looksam.workers import paying_workers
 def shard(request: Path, workers: int, shown: Callable[[int], AbstractContextManager[Show]]) -> None:
     """Write the shards of the data set of `source.json` beside it, from what is in data/<name>.
 
-    workers: processes, fewer where so many do not pay. shown: given the number of images, what shows them.
+    workers: threads, fewer where so many do not pay. shown: given the number of images, what shows them.
     """
     listing, options = requested(request, workers)
     # the folder is the workflow's own: what lies there without parts is an earlier version's, and is replaced

@@ -1,4 +1,4 @@
-"""How many processes pay to shard a data set. Without imports, for the Snakefile asks."""
+"""How many threads pay to shard a data set. Without imports, for the Snakefile asks."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -8,6 +8,6 @@ IMAGES_EACH = 100_000
 
 
 def paying_workers(dataset: Mapping[str, Any]) -> int:
-    """The most processes that make the sharding of a data set shorter: one for a small one."""
+    """The most threads that make the sharding of a data set shorter: one for a small one."""
     images: int = dataset["train_images"] + dataset["test_images"]
     return 1 + images // IMAGES_EACH

@@ -26,7 +26,7 @@ class Job(NamedTuple):
 
 
 class Row(NamedTuple):
-    """A sample's row of index.parquet, as looksam.parts.FULL_INDEX describes it."""
+    """A sample's row of index.parquet, as looksam.index.INDEX describes it."""
 
     split: Split
     shard: str
