@@ -14,6 +14,8 @@ from looksam.sample import Sample, Split
 
 EXTENSIONS = (".jpg", ".jpeg", ".png")
 SPLITS: dict[Split, tuple[str, ...]] = {"train": ("train",), "test": ("val", "validation", "test")}
+# what a key does not hold
+UNFIT = re.compile(r"[^0-9a-z_]+")
 
 
 class Item(NamedTuple):
@@ -54,7 +56,7 @@ class Listing:
 def key(split: Split, position: int, source: str) -> str:
     """A sample's key: unique by its position in the listing, readable by the last part of its name."""
     stem = source.rpartition("/")[2].rpartition(".")[0] or source.rpartition("/")[2]
-    return f"{split}-{position:07d}-{re.sub('[^0-9a-z_]+', '-', stem.lower())[:60]}"
+    return f"{split}-{position:07d}-{UNFIT.sub('-', stem.lower())[:60]}"
 
 
 def folder_of(root: Path, split: Split) -> Path | None:
