@@ -37,7 +37,7 @@ class HeldSlice:
     def obtain(self) -> None:
         """Have the slice ACTIVE; Lost where it does not come to that, UserError where no other would."""
         self.stops.raise_asked()
-        found = self.slices.find(self.name)
+        found = self.look()
         self.is_ours = True
         if found and (found.type != self.shape.type or found.state not in (*COMING, "ACTIVE")):
             say(f"looksam tpu: {found.name} is there, a {found.type}, {found.state}; it is deleted first")
@@ -61,7 +61,7 @@ class HeldSlice:
         try:
             self.slices.create(self.name, self.shape)
         except CloudError as error:
-            if not any(word in str(error) for word in PASSING):
+            if not is_passing(str(error)):
                 raise
             self.wait()
             raise Lost(str(error)) from error
@@ -79,8 +79,12 @@ class HeldSlice:
     def look(self) -> Slice | None:
         """The slice as it is; CloudError only after several looks that failed."""
         for _ in range(FAILED_LOOKS - 1):
-            with suppress(CloudError):
+            try:
                 return self.slices.find(self.name)
+            except CloudError as error:
+                # credentials that were good may be renewed; those that never were are told at once
+                if not (self.is_ours or is_passing(str(error))):
+                    raise
             self.stops.pause(self.settings.poll_seconds)
         return self.slices.find(self.name)
 
@@ -97,7 +101,9 @@ class HeldSlice:
             try:
                 found = self.slices.find(self.name)
                 if found is None:
-                    note("ended", self.name, self.shape.chips)
+                    # on a full disk the slice counts to its deadline, and the training as done
+                    with suppress(OSError):
+                        note("ended", self.name, self.shape.chips)
                     return
                 if found.state != "DELETING":
                     self.slices.delete(self.name)
@@ -130,6 +136,11 @@ class HeldSlice:
                 f"looksam tpu: {self.name} MAY STILL BE THERE: {error}. Run `looksam tpu sweep`; if nobody "
                 f"does, it deletes itself {self.settings.deadline_hours:g} hours after its start"
             )
+
+
+def is_passing(said: str) -> bool:
+    """Whether gcloud's words tell of what may be over at the next call."""
+    return any(word in said for word in PASSING)
 
 
 def refusal(found: Slice | None) -> Exception:

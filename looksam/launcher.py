@@ -1,6 +1,7 @@
-"""A training on a slice, from its creation to its end: whatever happens, no slice is left behind.
+"""A training or evaluation on a slice, from its creation to its end: whatever happens, no slice is left.
 
-A training that a lost slice ended resumes on the next from its last checkpoint. The loops are bounded by the
+A training that a lost slice ended resumes on the next from its last checkpoint, an evaluation after the last
+run that it measured. The loops are bounded by the
 settings `slices`, `wait_hours` and `max_device_hours`.
 """
 
@@ -9,12 +10,12 @@ from contextlib import suppress
 from pathlib import Path
 
 from looksam.errors import UserError
-from looksam.held_slice import HeldSlice, Lost, refusal
+from looksam.held_slice import HeldSlice, Lost, is_passing, refusal
 from looksam.locks import alone
 from looksam.results import text_of
 from looksam.slices import CloudError, folder_of
 from looksam.stops import Stopped, Stops, Work, end, stops
-from looksam.tpu_budget import check_spent, checked_budget
+from looksam.tpu_budget import Spent, check_spent, checked_budget
 from looksam.tpu_code import shared_code
 from looksam.tpu_host import leave_script, train_script, versions_script
 from looksam.tpu_job import Job, job
@@ -30,7 +31,7 @@ NO_CONNECTION = 255
 
 
 def launch(command: Sequence[str]) -> int:
-    """The exit code of a command that trains a run, run on a slice; UserError where it is not to be."""
+    """The exit code of a command, run on a slice; UserError where it is not to be."""
     settings = read_settings()
     made = job(command, settings)
     with stops() as asked, alone(folder_of(made.slice)):
@@ -46,7 +47,7 @@ class Dropped(Lost):
 
 
 class Launcher:
-    """One training's way over one or more slices."""
+    """One job's way over one or more slices."""
 
     def __init__(self, job: Job, settings: Settings, stops: Stops) -> None:
         self.job, self.settings, self.stops = job, settings, stops
@@ -54,7 +55,7 @@ class Launcher:
         self.code = shared_code(settings.mount)
 
     def run(self) -> int:
-        """The training's exit code. UserError or CloudError where it cannot be had; Stopped by a signal."""
+        """The command's exit code. UserError or CloudError where it cannot be had; Stopped by a signal."""
         folder = folder_of(self.job.slice)
         try:
             say(f"looksam tpu: {checked_budget(self.settings, self.job.run)}")
@@ -62,23 +63,23 @@ class Launcher:
                 check_spent(self.settings)
                 try:
                     self.slice.obtain()
-                    return self.train(folder / str(number))
+                    return self.work(folder / str(number))
                 except Lost as lost:
                     say(f"looksam tpu: {self.job.slice} is lost: {lost}")
                     if not isinstance(lost, Dropped):
                         self.slice.remove()
             raise UserError(
-                f"{self.job.run}: {self.settings.slices} slices were lost one after another; its checkpoints "
-                f"stay, and the same command goes on from there. What the hosts said: {folder}"
+                f"{self.job.name}: {self.settings.slices} slices were lost one after another; its "
+                f"checkpoints stay, and the same command goes on from there. What the hosts said: {folder}"
             )
         finally:
             self.slice.leave_nothing()
 
-    def train(self, logs: Path) -> int:
-        """Set the hosts up, run the training on them, and say how it ended; Lost where the slice did."""
+    def work(self, logs: Path) -> int:
+        """Set the hosts up, run the command on them, and say how it ended; Lost where the slice did."""
         self.set_up(logs / "setup")
         before = text_of(self.job.folder / "preempted.json")
-        say(f"looksam tpu: {self.job.slice} trains {self.job.run}; all hosts' logs: {logs}")
+        say(f"looksam tpu: {self.job.slice} works at {self.job.name}; all hosts' logs: {logs}")
         script = train_script(self.settings, self.code, self.job.command)
         work = self.slice.slices.on_hosts(self.job.slice, script, logs)
         try:
@@ -90,8 +91,7 @@ class Launcher:
         self.check_whole(logs)
         if text_of(self.job.folder / "preempted.json") not in (None, before):
             raise Lost("a host was told to leave; the training is saved")
-        if code == NO_CONNECTION:
-            raise Dropped("the connection to a host ended")
+        check_connection(code, logs)
         return code
 
     def set_up(self, logs: Path) -> None:
@@ -99,6 +99,7 @@ class Launcher:
         code = self.on_hosts(versions_script(self.settings, self.code), logs, SECONDS_TO_SET_UP)
         if code != 0:
             self.check_whole(logs)
+            check_connection(code, logs)
             said = (text_of(logs / "0.log") or "").strip().splitlines()[-3:]
             raise UserError(
                 f"{self.settings.setup} failed on a host of {self.job.slice}: {' / '.join(said)}; all hosts' "
@@ -108,10 +109,11 @@ class Launcher:
 
     def follow(self, work: Work, logs: Path) -> int:
         """Show the first host's log until the work ends; Lost where it does not go on."""
-        tail, pulse = Tail(logs / "0.log"), Pulse(self.job.folder, self.settings.stall_minutes * 60)
+        tail, pulse = Tail(logs / "0.log"), Pulse(self.job.signs, self.settings.stall_minutes * 60)
         try:
             while (code := self.stops.code_of(work, self.settings.poll_seconds)) is None:
                 tail.show()
+                check_spent(self.settings)
                 # a look that fails says nothing: the training is at work as long as it says so
                 with suppress(CloudError):
                     found = self.slice.slices.find(self.job.slice)
@@ -120,8 +122,8 @@ class Launcher:
                 if pulse.is_still():
                     raise Lost(f"no progress for {self.settings.stall_minutes:g} minutes")
             return code
-        except Stopped as stopped:
-            say(f"looksam tpu: {stopped.number.name}: the training saves and leaves")
+        except (Stopped, Spent) as over:
+            say(f"looksam tpu: {over}: the training saves and leaves")
             self.save(work, logs)
             raise
         finally:
@@ -151,3 +153,9 @@ class Launcher:
         if code is None:
             raise Lost(f"a host takes longer than {seconds:g} s")
         return code
+
+
+def check_connection(code: int, logs: Path) -> None:
+    """Dropped where it was the way to the hosts that failed, and not what they ran."""
+    if code == NO_CONNECTION or is_passing(text_of(logs / "gcloud.log") or ""):
+        raise Dropped("the connection to a host ended")

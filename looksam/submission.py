@@ -19,11 +19,11 @@ def submitted(script: Path) -> str:
     """The job's name, once somebody runs it. UserError where the settings or the budget do not allow it."""
     settings = read_settings()
     properties = properties_of(script)
-    if properties["rule"] == "train":
-        run = properties["wildcards"]["run"]
-        job(["looksam", "train", f"results/runs/{run}/run.json"], settings)
+    if properties["resources"].get("launcher"):
+        # the request is what each of our rules names first
+        made = job(["looksam", properties["rule"], properties["input"][0]], settings)
         # Snakemake reads the name from stdout
-        print(f"looksam tpu: {checked_budget(settings, run)}", file=sys.stderr)
+        print(f"looksam tpu: {checked_budget(settings, made.run)}", file=sys.stderr)
     name = job_name(properties)
     supervised(script, name)
     return name

@@ -31,11 +31,11 @@ def chip_hours(settings: dict[str, Any], generation: str) -> float:
     return device_hours(settings, device)
 
 
-def runs_to_go(run: str) -> list[str]:
-    """The runs of the study whose report is asked for that have no results; `run` alone without a report."""
-    if not Path("results/report.json").is_file():
-        return [run]
-    found = {run, *_runs_of_report()}
+def runs_to_go(run: str | None) -> list[str]:
+    """`run`, where there is one, and those of the study whose report is asked for, that have no results."""
+    found = {run} if run else set()
+    if Path("results/report.json").is_file():
+        found |= set(_runs_of_report())
     return sorted(each for each in found if not Path("results/runs", each, OUTPUTS[0]).exists())
 
 
@@ -52,7 +52,7 @@ def _runs_of_report() -> Iterator[str]:
                 yield from (trial["run"] for trial in read_request(trials)["trials"])
 
 
-def checked_budget(settings: Settings, run: str) -> str:
+def checked_budget(settings: Settings, run: str | None) -> str:
     """What the rest of the study costs, in a line; UserError where the settings do not allow it.
 
     Also where one of its runs has a batch size without a slice: better now than in days.
@@ -76,11 +76,15 @@ def checked_budget(settings: Settings, run: str) -> str:
     return line
 
 
+class Spent(UserError):
+    """Slices have taken what they may."""
+
+
 def check_spent(settings: Settings) -> None:
-    """UserError where slices have taken all the chip-hours that are allowed, whatever the plan said."""
+    """Spent where slices have taken all the chip-hours that are allowed, whatever the plan said."""
     used = spent(settings, time.time())
     if used >= settings.max_device_hours:
-        raise UserError(
+        raise Spent(
             f"slices took {used:,.2f} chip-hours, as {LEDGER} counts, of {settings.max_device_hours:,.10g} "
             f"({FILE}: max_device_hours); allow more, and run again"
         )

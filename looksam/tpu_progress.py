@@ -2,6 +2,7 @@
 
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 from looksam.results import text_of
@@ -35,16 +36,16 @@ class Tail:
 
 
 class Pulse:
-    """The progress.json of a run: still if nobody writes it for `limit` seconds by this machine's clock."""
+    """Files that change as a job goes on: still if none does for `limit` seconds by this machine's clock."""
 
-    def __init__(self, folder: Path, limit: float) -> None:
-        self.folder, self.limit = folder, limit
-        self._said: str | None = None
+    def __init__(self, signs: Sequence[Path], limit: float) -> None:
+        self.signs, self.limit = signs, limit
+        self._said: list[str | None] = []
         self._since = time.monotonic()
 
     def is_still(self) -> bool:
-        """Look again: the training has said nothing new for too long."""
-        said = text_of(self.folder / "progress.json")
+        """Look again: the job has said nothing new for too long."""
+        said = [text_of(sign) for sign in self.signs]
         if said != self._said:
             self._said, self._since = said, time.monotonic()
         return time.monotonic() - self._since > self.limit

@@ -39,6 +39,7 @@ class Settings:
     mount: Path
     max_device_hours: float
     accelerator_types: dict[int, str]
+    measuring_type: str
     runtime_version: str
     setup: Path
     spot: bool
@@ -96,7 +97,8 @@ def read_settings(root: Path = Path()) -> Settings:
 def _typed(content: Row, properties: Row) -> Settings:
     values: dict[str, Any] = {key: p["default"] for key, p in properties.items() if "default" in p} | content
     shapes = {int(size): shape_of(type) for size, type in values["accelerator_types"].items()}
-    generations = sorted({shape.generation for shape in shapes.values()})
+    used = [*shapes.values(), shape_of(values["measuring_type"])]
+    generations = sorted({shape.generation for shape in used})
     if len(generations) > 1:
         raise UserError(
             f"{FILE}: accelerator_types: {' and '.join(generations)} need two images, and runtime_version "

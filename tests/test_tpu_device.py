@@ -66,7 +66,7 @@ def launched(host: Path, environment: str) -> "subprocess.CompletedProcess[str]"
     """What a host does for a training, whose torch_tpu prints this launch environment."""
     (host / "environment").write_text(environment)
     settings = Settings(
-        **dict.fromkeys(("project", "zone", "bucket", "runtime_version"), "x"),
+        **dict.fromkeys(("project", "zone", "bucket", "measuring_type", "runtime_version"), "x"),
         **dict.fromkeys(
             ("max_device_hours", "wait_hours", "deadline_hours", "stall_minutes", "poll_seconds"), 1.0
         ),

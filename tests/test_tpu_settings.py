@@ -14,6 +14,7 @@ from looksam.errors import UserError
 from looksam.tpu_budget import LEDGER, checked_budget, note, spent
 from looksam.tpu_code import shared_code
 from looksam.tpu_job import job, slice_name
+from looksam.tpu_progress import Pulse
 from looksam.tpu_settings import FILE, SCHEMA, Settings, read_settings, shape_of
 from looksam.tpu_versions import check_versions
 
@@ -24,6 +25,7 @@ GIVEN: dict[str, Any] = {
     "mount": "/mnt/looksam",
     "max_device_hours": 100,
     "accelerator_types": {16: "v6e-16", 4096: "v6e-8"},
+    "measuring_type": "v6e-1",
     "runtime_version": "v2-alpha-tpuv6e",
     "setup": "workflow/profiles/tpu/setup.sh",
 }
@@ -139,9 +141,37 @@ def test_results_that_are_not_on_the_bucket_are_refused_with_the_way_there(root:
         job(command, settings(root, mount="/elsewhere"))
 
 
-def test_a_command_without_a_runs_request_is_refused(root: Path) -> None:
-    with pytest.raises(UserError, match=r"looksam train results/runs/<run>/run.json; got: looksam plan"):
-        job(["looksam", "plan"], settings(root))
+@pytest.mark.parametrize("command", [["looksam", "plan"], ["looksam", "report", "results/report.json"]])
+def test_a_command_without_a_request_for_a_slice_is_refused(root: Path, command: list[str]) -> None:
+    with pytest.raises(
+        UserError, match=f"looksam train results/runs/<run>/run.json.* got: {' '.join(command)}"
+    ):
+        job(command, settings(root))
+
+
+@pytest.mark.parametrize(
+    ("request_", "runs"), [("evaluations/table1", "runs"), ("searches/a.0a1b2c3d/trials", "trials")]
+)
+def test_an_evaluation_is_a_job_on_a_type_of_its_own_that_lives_as_long_as_runs_are_measured(
+    root: Path, request_: str, runs: str
+) -> None:
+    path = Path(f"results/{request_}.json")
+    path.parent.mkdir(parents=True)
+    path.write_text(json.dumps({runs: [{"run": "one"}, {"run": "two"}]}))
+    made = job(["looksam", "evaluate", str(path), "--runs", "results/runs"], settings(root))
+    assert (made.run, made.shape.type) == (None, "v6e-1")
+    assert made.signs == [Path(f"results/runs/{run}/metrics.json") for run in ("one", "two")]
+
+
+def test_a_job_is_still_once_none_of_its_signs_changes(tmp_path: Path) -> None:
+    signs = [tmp_path / "one", tmp_path / "two"]
+    pulse = Pulse(signs, limit=0.2)
+    assert not pulse.is_still()
+    time.sleep(0.3)
+    signs[1].write_text("measured")
+    assert not pulse.is_still()
+    time.sleep(0.3)
+    assert pulse.is_still()
 
 
 @pytest.mark.parametrize("perturbation", ["rank", "micro-batch"])

@@ -5,7 +5,9 @@ The stand-in tests our logic, not Google's behaviour.
 
 import json
 import os
+import re
 import signal
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -126,6 +128,32 @@ def test_a_signal_saves_the_training_and_deletes_the_slice(
     assert launcher.returncode == 128 + number, said
     assert (site.slices(), site.processes()) == ([], [])
     assert json.loads((folder / "preempted.json").read_text())["signal"] == "SIGTERM"
+
+
+def test_a_training_saves_and_its_slice_is_deleted_once_the_chip_hours_are_spent(
+    site: Site, shards: Path
+) -> None:
+    folder = site.request(shards)
+    launcher = site.launch()
+    until(lambda: is_saved(folder))
+    site.spend(chips=8, hours=2)
+    said = ended(launcher)
+    assert launcher.returncode == 1, said
+    assert re.search(r"error: slices took 16.\d\d chip-hours, .* of 10 .*max_device_hours", said)
+    assert json.loads((folder / "preempted.json").read_text())["signal"] == "SIGTERM"
+    assert (site.slices(), site.processes()) == ([], [])
+
+
+def test_credentials_that_expire_for_a_while_end_nothing(site: Site, shards: Path, expected: str) -> None:
+    folder = site.request(shards)
+    launcher = site.launch()
+    until(lambda: is_saved(folder))
+    (site.state / "credentials.expired").touch()
+    time.sleep(2)  # ten looks
+    (site.state / "credentials.expired").unlink()
+    said = ended(launcher)
+    assert (launcher.returncode, site.created(), site.slices()) == (0, 1, []), said
+    assert sha256(folder / "model.safetensors") == expected
 
 
 def test_a_training_goes_on_with_another_number_of_hosts(site: Site, shards: Path) -> None:

@@ -11,6 +11,10 @@ import pytest
 import tpu_gcloud
 from tpu_site import RUN, Site, ended, until
 
+from looksam.held_slice import HeldSlice
+from looksam.stops import Stops
+from looksam.tpu_settings import read_settings
+
 
 @pytest.fixture
 def site(tmp_path: Path) -> Iterator[Site]:
@@ -71,11 +75,7 @@ def test_a_wait_for_slices_has_an_end(site: Site) -> None:
 
 
 def test_spent_chip_hours_end_the_launcher_before_it_creates(site: Site) -> None:
-    ledger = site.checkout / ".tpu/slices.jsonl"
-    ledger.parent.mkdir()
-    hour = {"slice": "old", "chips": 8}
-    lines = [{"time": 0.0, "event": "began"} | hour, {"time": 2 * 3600.0, "event": "ended"} | hour]
-    ledger.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    site.spend(chips=8, hours=2)
     assert "16.00 are spent, 10 allowed" in refused(site)
     assert site.created() == 0
 
@@ -89,6 +89,18 @@ def test_a_budget_that_is_spent_leaves_no_slice_of_a_launcher_that_was_killed(si
     assert site.slices()
     said = ended(site.launch())
     assert "1e-12 allowed" in said
+    assert site.slices() == []
+
+
+def test_a_full_disk_leaves_no_slice(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in site.environment.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.chdir(site.checkout)
+    monkeypatch.setattr("looksam.tpu_budget.LEDGER", Path("/dev/full"))
+    given(site, "ours")
+    settings = read_settings()
+    held = HeldSlice("ours", settings.shape_for(16), settings, Stops())
+    held.leave_nothing()
     assert site.slices() == []
 
 

@@ -44,6 +44,7 @@ class Site:
             "mount": str(self.mount),
             "max_device_hours": 10,
             "accelerator_types": {16: "v5p-16"},
+            "measuring_type": "v5p-8",
             "runtime_version": "v2-alpha-tpuv5",
             "poll_seconds": 0.2,
             "slices": 4,
@@ -111,6 +112,15 @@ class Site:
         """How many slices were ever created."""
         path = self.state / "created"
         return len(path.read_text().splitlines()) if path.exists() else 0
+
+    def spend(self, chips: int, hours: float) -> None:
+        """Let the ledger tell of a slice of the past."""
+        ledger = self.checkout / ".tpu/slices.jsonl"
+        ledger.parent.mkdir(exist_ok=True)
+        with ledger.open("a") as file:
+            for seconds, event in ((0, "began"), (hours * 3600, "ended")):
+                line = {"time": seconds, "event": event, "slice": "old", "chips": chips}
+                file.write(json.dumps(line) + "\n")
 
     def change(self, **content: Any) -> str:
         """Let the only slice there is be otherwise; its name."""

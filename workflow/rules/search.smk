@@ -18,11 +18,12 @@ rule choose:
     resources:
         mem_mb=2000,
         runtime=120,
+        launcher="",
     shell:
         r"""
         exec &> >(tee {log:q})
 
-        looksam choose {input.request:q} \
+        {resources.launcher} looksam choose {input.request:q} \
             --runs results/runs \
             --chosen {output.chosen:q}
         """

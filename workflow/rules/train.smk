@@ -44,11 +44,12 @@ rule evaluate:
     resources:
         mem_mb=2000,
         runtime=120,
+        launcher="",
     shell:
         r"""
         exec &> >(tee {log:q})
 
-        looksam evaluate {input.request:q} \
+        {resources.launcher} looksam evaluate {input.request:q} \
             --runs results/runs \
             --evaluations {output.evaluations:q}
         """
