@@ -10,10 +10,15 @@ from pathlib import Path
 LINES_SHOWN = 3
 
 FAILED_JOB = re.compile(
-    r"^Error in rule (?P<rule>\S+):\n(?:    message: (?P<message>.*)\n)?    jobid: (?P<job>\d+)\n"
+    r"^Error in rule (?P<rule>\S+):\n"
+    r"(?:    message: (?P<message>.*(?:\n(?!    jobid:).*)*)\n)?    jobid: (?P<job>\d+)\n"
     r"(?:    .*\n)*?    log: (?P<log>[^,\n]+?)(?:, .*)?(?: \(check log.*)?\n",
     flags=re.MULTILINE,
 )
+# what Snakemake says of a job that never ran, whose log may be that of another day
+NEVER_RAN = ("Error submitting jobscript", "Job submission failed")
+# and adds to every message of a cluster
+NO_NEWS = "For further error details see the cluster/cloud log"
 # what a job that Slurm ended could not say itself
 ENDED_BY_SLURM = re.compile(r"SLURM status is: '(?!FAILED')(?P<status>\w+)")
 # all that Snakemake tells of a failed job under --quiet rules: the command, which names its log
@@ -38,8 +43,10 @@ def last_words(snakemake_logs: Sequence[str]) -> list[str]:
 
 def of_job(log: Path, message: str) -> list[str]:
     """What is said of one failed job: the last lines of its log, or Snakemake's message where it has none."""
-    lines = log.read_text(errors="replace").splitlines() if log.is_file() else []
-    shown = [line for line in lines if line.strip()][-LINES_SHOWN:] or [message]
+    said = [line for line in message.splitlines() if not line.startswith(NO_NEWS)]
+    has_run = log.is_file() and not message.startswith(NEVER_RAN)
+    lines = log.read_text(errors="replace").splitlines() if has_run else []
+    shown = [line for line in lines if line.strip()][-LINES_SHOWN:] or said
     if lines and (ended := ENDED_BY_SLURM.search(message)):
         shown.append(f"Slurm ended the job: {ended['status']}")
     # results/logs/<rule>/<wildcards>.log, or <rule>.log without wildcards

@@ -5,6 +5,8 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+from looksam.errors import UserError
+
 
 def add_tpu(parser: argparse.ArgumentParser) -> None:
     """The commands of `looksam tpu` and their options."""
@@ -54,7 +56,12 @@ def submit(parsed: argparse.Namespace) -> None:
     """Take a job from Snakemake and print its name; the tpu profile's submit command."""
     from looksam.submission import submitted
 
-    print(submitted(parsed.script))
+    try:
+        print(submitted(parsed.script))
+    except UserError as error:
+        # Snakemake tells of a submission that failed what it said on stdout
+        print(f"looksam tpu: error: {error}")
+        sys.exit(1)
 
 
 def supervise(parsed: argparse.Namespace) -> None:

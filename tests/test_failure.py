@@ -114,6 +114,24 @@ def test_a_job_that_slurm_ended_is_told_by_its_last_lines_and_why_slurm_did(logs
     ]
 
 
+def test_a_job_that_could_not_be_submitted_is_told_by_what_the_submission_said(tmp_path: Path) -> None:
+    # what Snakemake 9.27 logs of it; the job's log is left from another day
+    (tmp_path / "logs/train").mkdir(parents=True)
+    (tmp_path / "logs/train/b.log").write_text("b: epoch 3/3\n")
+    (tmp_path / "snakemake.log").write_text(
+        "Error in rule train:\n    message: Error submitting jobscript (exit code 1):\n"
+        "looksam tpu: error: settings.yaml: project: YOUR-PROJECT stands for yours\n"
+        "For further error details see the cluster/cloud log and the log files of the involved rule(s).\n"
+        f"    jobid: 4\n    output: b\n    log: {tmp_path}/logs/train/b.log (check log file(s) for error "
+        "details)\n    shell:\n"
+    )
+    assert last_words([str(tmp_path / "snakemake.log")])[1:4] == [
+        "rule train failed:",
+        "  Error submitting jobscript (exit code 1):",
+        "  looksam tpu: error: settings.yaml: project: YOUR-PROJECT stands for yours",
+    ]
+
+
 def test_a_job_with_an_empty_log_is_told_by_snakemakes_message(logs: Path) -> None:
     (logs / "train/b.log").write_text("\n\n")
     assert said(logs)[1:4] == ["rule train failed:", "  None", f"its log: {logs}/train/b.log"]

@@ -71,7 +71,8 @@ def test_a_placeholder_ends_the_submission_before_anything_is_created_and_a_plan
     running = site.snakemake()
     said = ended(running)
     assert running.returncode == 1
-    assert f"looksam tpu: error: {settings}: project: YOUR-PROJECT stands for yours" in said
+    *_, error, _ = said.splitlines()
+    assert f"looksam tpu: error: {settings}: project: YOUR-PROJECT stands for yours" in error
     assert site.created() == 0
     assert not (site.checkout / ".tpu").exists()
 
