@@ -34,6 +34,15 @@ def write_request(path: Path, text: str) -> None:
         os.utime(path)
 
 
+def check_link(folder: Path) -> None:
+    """UserError where a folder is a link that leads to none, as to a bucket that is not mounted."""
+    if folder.is_symlink() and not os.path.isdir(folder):
+        raise UserError(
+            f"{folder} is a link to {os.readlink(folder)}, which is not there; mount what it lies on, make "
+            "the folder, or remove the link"
+        )
+
+
 def checked(path: Path) -> Path:
     """The path itself, where there is a request."""
     if not path.is_file():

@@ -9,7 +9,7 @@ from typing import Any
 from looksam.errors import UserError
 from looksam.supervisor import supervised
 from looksam.tpu_budget import checked_budget
-from looksam.tpu_job import job
+from looksam.tpu_job import check_mount, job
 from looksam.tpu_settings import read_settings
 
 PROPERTIES = "# properties = "
@@ -18,6 +18,8 @@ PROPERTIES = "# properties = "
 def submitted(script: Path) -> str:
     """The job's name, once somebody runs it. UserError where the settings or the budget do not allow it."""
     settings = read_settings()
+    # at the first job, or hours of sharding would end where no host sees them
+    check_mount(settings)
     properties = properties_of(script)
     if properties["resources"].get("launcher"):
         # the request is what each of our rules names first

@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from looksam.errors import UserError
-from looksam.requests import consumed, made_path, read_request, write_request
+from looksam.requests import check_link, consumed, made_path, read_request, write_request
 
 # nanoseconds since 1970, long past, so that whatever is written now is newer
 FIRST, RESULT = 1_000_000_000_123_456_789, 1_000_000_005_000_000_000
@@ -131,3 +131,16 @@ def test_a_request_is_read_as_what_it_says(tmp_path: Path) -> None:
 def test_to_read_a_missing_request_is_an_error_that_names_it(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"no request at .*run\.json"):
         read_request(tmp_path / "run.json")
+
+
+def test_a_link_to_a_bucket_that_is_not_mounted_is_named_with_what_to_do(tmp_path: Path) -> None:
+    link = tmp_path / "results"
+    link.symlink_to(tmp_path / "mount/results")
+    with pytest.raises(UserError, match=r"results is a link to .*mount/results, which is not there; mount"):
+        check_link(link)
+
+
+def test_a_link_to_a_folder_and_nothing_at_all_are_as_good_as_a_folder(tmp_path: Path) -> None:
+    (tmp_path / "results").symlink_to(tmp_path)
+    check_link(tmp_path / "results")
+    check_link(tmp_path / "none")

@@ -77,6 +77,13 @@ def test_a_placeholder_ends_the_submission_before_anything_is_created_and_a_plan
     assert not (site.checkout / ".tpu").exists()
 
 
+def test_results_that_no_host_would_see_end_the_first_job_with_the_way_there(site: Site) -> None:
+    (site.checkout / "results").unlink()
+    running = site.snakemake()
+    assert f"ln -s {site.mount}/results results" in ended(running).splitlines()[-2]
+    assert (running.returncode, site.created()) == (1, 0)
+
+
 def test_a_study_through_the_profile_ends_in_its_tables_and_no_slice(site: Site) -> None:
     running = site.snakemake("--jobs", "2")
     said = ended(running, 200)

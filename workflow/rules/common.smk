@@ -5,7 +5,7 @@ from pathlib import Path
 
 from looksam.errors import UserError
 from looksam.failure import say_last
-from looksam.requests import read_request
+from looksam.requests import check_link, read_request
 from looksam.study import Study
 from looksam.walltime import SITE, minutes
 from looksam.workers import paying_workers
@@ -14,6 +14,7 @@ from looksam.workers import paying_workers
 def write_requests(config):
     """Write what the config asks for; a mistake in it ends here in one line, where Snakemake would add a traceback."""
     try:
+        check_link(Path("results"))
         Study(config).write_requests()
     except UserError as error:
         sys.exit(f"looksam: error: {error}")
