@@ -6,6 +6,7 @@ from pathlib import Path
 
 from looksam.config import Row, read_yaml
 from looksam.costs import Device, device_hours
+from looksam.errors import UserError
 from looksam.hardware import device
 from looksam.study import Study
 
@@ -22,9 +23,15 @@ def minutes(settings: Row, site: Row) -> int:
 
     site: what a profile sets for the rule: `device` (a row of config/devices.yaml), `nodes`, `gres` (such as
     gpu:8, of each node), `longest` (minutes that the site allows; a longer training comes back). Without
-    them, one CPU core.
+    them, one CPU core. UserError where the devices cannot share a batch, before anybody waits for them.
     """
-    devices = int(site.get("nodes", 1)) * gpus(str(site.get("gres", "")))
+    nodes, each = int(site.get("nodes", 1)), gpus(str(site.get("gres", "")))
+    devices = nodes * each
+    if settings["batch_size"] % devices:
+        raise UserError(
+            f"a batch of {settings['batch_size']} cannot be shared by {devices} devices, which the profile "
+            f"asks for with nodes {nodes} and gres {site.get('gres', 'none')}; their number must divide it"
+        )
     hours = device_hours(settings, named(str(site.get("device", "cpu")))) / devices
     planned = ceil(hours * 60 * MARGIN) + MINUTES_TO_START
     return min(planned, int(site.get("longest", planned)))

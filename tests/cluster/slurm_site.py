@@ -59,14 +59,14 @@ class Site:
     def folder_of(self, run: str) -> Path:
         return self.folder / "results/runs" / run
 
-    def saving_often(self) -> str:
-        """A launcher by which a training saves each half second."""
-        often, saves = self.folder / "often", self.folder / "saves"
-        saves.write_text('#!/bin/sh\nexec "$@" --seconds-between-checkpoints 0.5\n')
-        often.write_text(f'#!/bin/sh\nexec workflow/profiles/slurm/launch {saves} "$@"\n')
-        for path in (often, saves):
+    def launcher(self, command: str) -> str:
+        """A launcher by which each rank runs a command of the shell, whose "$@" is the rank's own."""
+        launcher, rank = self.folder / "launcher", self.folder / "rank"
+        rank.write_text(f"#!/bin/sh\nexec {command}\n")
+        launcher.write_text(f'#!/bin/sh\nexec workflow/profiles/slurm/launch {rank} "$@"\n')
+        for path in (launcher, rank):
             path.chmod(0o755)
-        return str(often)
+        return str(launcher)
 
     def log_of(self, run: str) -> str:
         """What the run's job has said so far."""

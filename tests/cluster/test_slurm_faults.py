@@ -73,7 +73,8 @@ def test_a_job_that_reaches_its_time_limit_goes_on(site: Site) -> None:
 
 
 def test_a_job_that_its_time_limit_ends_unheard_is_submitted_again_and_goes_on(site: Site) -> None:
-    site.ask({"longest": 1, "slurm_extra": "'--ntasks-per-node=1'", "launcher": site.saving_often()})
+    often = site.launcher('"$@" --seconds-between-checkpoints 0.5')
+    site.ask({"longest": 1, "slurm_extra": "'--ntasks-per-node=1'", "launcher": often})
 
     def stands_still_to_the_end(job: str, folder: Path) -> None:
         wait_until(lambda: bool(list(folder.glob("checkpoint.*"))))
@@ -142,3 +143,17 @@ def test_a_run_that_was_submitted_twice_is_trained_once(site: Site) -> None:
     wait_until(lambda: second[0] not in site.cluster.jobs())
 
     assert "COMPLETED" in site.cluster.run("sacct", "-X", "-n", "-j", second[0], "-o", "state")
+
+
+def test_snakemake_that_was_killed_and_is_started_again_waits_for_the_job_that_goes_on(site: Site) -> None:
+    site.ask({})
+    run = site.run_of(METHOD, EPOCHS)
+
+    killed, job = site.started(run)
+    killed.kill()
+    killed.communicate()
+    site.finished(site.snakemake("--unlock"))
+    site.finished(site.snakemake(f"results/runs/{run}/model.safetensors"))
+
+    assert "COMPLETED" in site.cluster.run("sacct", "-X", "-n", "-j", job, "-o", "state")
+    assert_same_result(site.folder_of(run), site.trained_here(run, ranks=1))

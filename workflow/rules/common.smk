@@ -60,7 +60,10 @@ def minutes_of(wildcards):
     site = workflow.resource_settings.overwrite_resources.get("train", {})
     known = {"input": None, "attempt": 1, "threads": 1, "rulename": "train", "async_run": None}
     values = {key: site[key].evaluate(wildcards, **known).value for key in SITE if key in site.keys()}
-    return minutes(run_of(wildcards)["settings"], values)
+    try:
+        return minutes(run_of(wildcards)["settings"], values)
+    except UserError as error:
+        sys.exit(f"looksam: error: {error}")
 
 
 def evaluation_of(wildcards):
