@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from looksam.config import Row
+from looksam.config import Row, one_of
 
 NOT_RUN = "not run at this scale"
 
@@ -87,3 +87,17 @@ def excluded(spec: Row, coordinates: Row) -> str | None:
         if all(coordinates.get(key) == value for key, value in rule["when"].items()):
             return str(rule["why"])
     return None
+
+
+def competing(table: Table) -> list[str]:
+    """Settings in which cells differ that compete: as the table says, or the method, where it varies.
+
+    A search compares its trials by itself.
+    """
+    varied = {key for point in (*table.rows, *table.columns) for key in point.coordinates}
+    asked: list[str] = table.spec.get("compare", [])
+    for key in asked:
+        one_of(key, "setting of its rows and columns", sorted(varied), f"config/tables/{table.name}.yaml")
+    if "facts" in table.spec or table.searches:
+        return []
+    return asked or [key for key in ("method",) if key in varied]

@@ -19,6 +19,7 @@ from looksam.distributed import training_device
 from looksam.errors import UserError
 from looksam.files import replace_file, replace_with
 from looksam.flatness import FIGURES, flatness, training_images
+from looksam.hits import packed
 from looksam.models import build
 from looksam.origins import ENVIRONMENT
 from looksam.outcomes import OUTCOMES, judging_images, outcomes, summary, write
@@ -30,6 +31,8 @@ EVALUATIONS = pa.schema(
         ("top5", pa.float64()),
         ("loss", pa.float64()),
         ("images", pa.int64()),
+        ("test_images", pa.string()),
+        ("correct", pa.binary()),
         ("sharpness", pa.float64()),
         ("method_sharpness", pa.float64()),
         ("hessian_eigenvalue", pa.float64()),
@@ -55,7 +58,8 @@ def evaluate(request: Path, runs: Path, evaluations: Path) -> None:
         folder = runs / wanted["run"]
         metrics = run_metrics(folder, wanted["code"])
         timing = json.loads((folder / "timing.json").read_text())
-        rows.append({name: (metrics | timing).get(name) for name in EVALUATIONS.names})
+        known = metrics | timing | packed(folder / "outcomes.parquet")
+        rows.append({name: known.get(name) for name in EVALUATIONS.names})
     table = pa.Table.from_pylist(rows, schema=EVALUATIONS)
     replace_file(evaluations, lambda path: pq.write_table(table, path))
 

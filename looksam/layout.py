@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from looksam.cells import Cell, Table
+from looksam.cells import Cell, Table, competing
 from looksam.chosen import how_chosen
 from looksam.config import Config, Row, one_of
 from looksam.costs import cost
@@ -47,6 +47,7 @@ class Layout:
             "metrics": facts["columns"] if facts else spec["cell"],
             "plot": spec.get("plot"),
             "searches": list(table.searches),
+            "compare": competing(table),
             "cells": self.fact_cells(table) if facts else self.run_cells(table),
         }
 
@@ -59,7 +60,9 @@ class Layout:
         method = self.config.methods[cell.coordinates["method"]]
         return {
             **entry(cell.place.row, cell.place.column, metric),
+            "coordinates": cell.coordinates,
             "runs": [run.id for run in cell.runs],
+            "seeds": [run.settings["seed"] for run in cell.runs],
             "k": method["k"],
             "descent": method.get("descent"),
             "absent": cell.absent,
@@ -162,7 +165,8 @@ def listed(values: Any) -> str:
 def entry(row: int, column: int, metric: str) -> Row:
     """A cell's entry with nothing in it yet."""
     nothing = dict.fromkeys(("k", "descent", "fact", "model", "absent", "cost", "published"))
-    return {"row": row, "column": column, "metric": metric, "runs": [], **nothing}
+    place = {"row": row, "column": column, "metric": metric}
+    return place | {"coordinates": {}, "runs": [], "seeds": []} | nothing
 
 
 def header(axis: Mapping[str, Any] | list[Row]) -> str:

@@ -13,7 +13,8 @@ class Metric:
     """A number of a run: column / divisor is what tables store, times `shown` what readers see, in `unit`.
 
     decimals: as many are shown; None shows significant digits. is_time: comparable only on one device.
-    converged: the column that says whether the number is more than an attempt.
+    converged: the column that says whether the number is more than an attempt. better: higher or lower, where
+    cells compete.
     """
 
     column: str
@@ -25,13 +26,20 @@ class Metric:
     decimals: int | None = None
     is_time: bool = False
     converged: str = ""
+    better: str = ""
 
 
 METRICS = {
-    "top1": Metric("top1", "top-1 accuracy (%)", shown=100.0, difference_unit="pp", decimals=1),
-    "top5": Metric("top5", "top-5 accuracy (%)", shown=100.0, difference_unit="pp", decimals=1),
-    "loss": Metric("loss", "mean loss on the test images"),
-    "sharpness": Metric("sharpness", "rise of the training loss at distance 0.05 along its gradient"),
+    "top1": Metric(
+        "top1", "top-1 accuracy (%)", shown=100.0, difference_unit="pp", decimals=1, better="higher"
+    ),
+    "top5": Metric(
+        "top5", "top-5 accuracy (%)", shown=100.0, difference_unit="pp", decimals=1, better="higher"
+    ),
+    "loss": Metric("loss", "mean loss on the test images", better="lower"),
+    "sharpness": Metric(
+        "sharpness", "rise of the training loss at distance 0.05 along its gradient", better="lower"
+    ),
     "method_sharpness": Metric(
         "method_sharpness", "rise of the training loss by the method's own ascent, at its own ρ"
     ),
@@ -39,6 +47,7 @@ METRICS = {
         "hessian_eigenvalue",
         "largest eigenvalue of the training loss's Hessian",
         converged="hessian_converged",
+        better="lower",
     ),
     "gradients_per_step": Metric("gradients_per_step", "gradient passes per step"),
     "seconds_per_epoch": Metric(
@@ -47,6 +56,7 @@ METRICS = {
         unit="s",
         difference_unit="s",
         is_time=True,
+        better="lower",
     ),
     "images_per_second": Metric(
         "images_per_second",
@@ -54,9 +64,16 @@ METRICS = {
         unit="images/s",
         difference_unit="images/s",
         is_time=True,
+        better="higher",
     ),
     "training_hours": Metric(
-        "seconds", "training hours", divisor=3600.0, unit="h", difference_unit="h", is_time=True
+        "seconds",
+        "training hours",
+        divisor=3600.0,
+        unit="h",
+        difference_unit="h",
+        is_time=True,
+        better="lower",
     ),
     "validation_top1": Metric(
         "top1",
@@ -71,7 +88,8 @@ METRICS = {
 def over_seeds(where: str, name: str, evaluations: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """Mean and sample standard deviation of a metric over the runs that did not diverge, and how many did.
 
-    A run that has no such number, as a training of one epoch has no warm one, is in neither count.
+    evaluations: each with its seed. seeds, values, counted: of the runs that count, in order: seeds, numbers,
+    names. A run that has no such number, as a training of one epoch has no warm one, is in neither count.
     """
     if name not in METRICS:
         raise UserError(f"{where}: unknown metric {name!r} of runs; known: {', '.join(METRICS)}")
@@ -83,6 +101,9 @@ def over_seeds(where: str, name: str, evaluations: Sequence[Mapping[str, Any]]) 
         "value": fmean(values) if values else None,
         "sd": stdev(values) if len(values) >= 2 else None,
         "n": len(values),
+        "seeds": [row["seed"] for row in measured],
+        "values": values,
+        "counted": [row["run"] for row in measured],
         "diverged": len(evaluations) - len(finished),
         "unconverged": sum(not row[metric.converged] for row in measured) if metric.converged else 0,
     }

@@ -17,10 +17,9 @@ from looksam.files import replace_with
 from looksam.metrics import METRICS
 from looksam.plots import against_k
 from looksam.published import STATUSES
-from looksam.tables import Cell, Table, read
+from looksam.shown import difference, ours, shown
+from looksam.tables import COMPARABLE, Cell, Table, read
 
-# scales whose runs are the paper's own, so that a difference from the paper's numbers means something
-COMPARABLE = frozenset({"paper", "cifar"})
 PLOTS: dict[str, Callable[[Sequence[Cell]], str]] = {"against-k": against_k}
 
 
@@ -143,45 +142,3 @@ def words(cell: Cell, table: Table, footnotes: Mapping[str, str]) -> Words:
         chosen="chosen" if cell.chosen else "",
         planned="planned" if cell.status == "planned" else "",
     )
-
-
-def shown(cell: Cell) -> float | None:
-    """The measured number, or the planned one that stands in its place."""
-    return cell.planned if cell.status == "planned" else cell.value
-
-
-def ours(cell: Cell) -> str:
-    """Our number, mean and sd, or the word that stands in its place."""
-    number = shown(cell)
-    if number is None:
-        return cell.text if cell.text is not None else {"absent": "—"}.get(cell.status, cell.status)
-    metric = METRICS[cell.metric]
-    value = number * metric.shown
-    # where the metric does not say, three significant digits, two below 1
-    digits = 3 if abs(value) >= 1 else 2
-    decimals = (
-        metric.decimals if metric.decimals is not None else max(0, digits - 1 - exponent(value, digits))
-    )
-    mean = fixed(value, decimals).replace("-", "−")
-    return mean if cell.sd is None else f"{mean} ± {fixed(cell.sd * metric.shown, decimals)}"
-
-
-def exponent(value: float, digits: int) -> int:
-    """The power of ten of a number rounded to so many significant digits."""
-    return int(f"{value:.{digits - 1}e}".partition("e")[2])
-
-
-def fixed(value: float, decimals: int) -> str:
-    """The number with so many decimals, or with its first digit where they would all be zero."""
-    return f"{value:.{decimals if round(value, decimals) else max(decimals, -exponent(value, 1))}f}"
-
-
-def difference(cell: Cell) -> str:
-    """Ours less the paper's, in the paper's decimals; empty where either is no number of a run."""
-    if cell.value is None or not cell.published:
-        return ""
-    metric = METRICS[cell.metric]
-    decimals = max(1, len(cell.published.partition(".")[2]))
-    less = round(cell.value * metric.shown - float(cell.published), decimals)
-    sign = "+" if less > 0 else "−" if less < 0 else ""
-    return f"{sign}{abs(less):.{decimals}f} {metric.difference_unit}"

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -12,8 +12,11 @@ import pyarrow.parquet as pq
 
 from looksam.calibration import planned
 from looksam.choice import chosen_runs
+from looksam.comparisons import compared
 from looksam.errors import UserError
+from looksam.facts import facts_of_models, model_key
 from looksam.files import replace_file
+from looksam.hits import unpacked
 from looksam.metrics import METRICS, over_seeds
 from looksam.origins import described, differing, origin, together
 from looksam.published import paper
@@ -22,6 +25,10 @@ from looksam.published import paper
 @dataclass(frozen=True)
 class Cell:
     """One metric of a cell. value, sd: over the n seeds that did not diverge, top1 a fraction; text: fact.
+
+    seeds, values, counted: of these n runs, in order: their seeds, numbers and names. coordinates: what the
+    cell stands for in the paper's terms, as JSON. best, to_best, ...: what `looksam.comparisons` finds: the
+    difference from the best of those it competes with, of times their ratio.
 
     unconverged: of these n, how many are attempts. device, environment: of its runs' trainings, in words.
     chosen: of a search, whether the run is the trial whose values others take. planned: a time that was
@@ -51,6 +58,17 @@ class Cell:
     published_note: str | None
     chosen: bool = False
     planned: float | None = None
+    coordinates: str = "{}"
+    seeds: list[int] = field(default_factory=list)
+    values: list[float] = field(default_factory=list)
+    counted: list[str] = field(default_factory=list)
+    best: bool = False
+    to_best: float | None = None
+    to_best_low: float | None = None
+    to_best_high: float | None = None
+    to_best_p: float | None = None
+    carried: bool = False
+    test: str = ""
 
 
 TYPES: dict[Any, pa.DataType] = {
@@ -60,9 +78,14 @@ TYPES: dict[Any, pa.DataType] = {
     str: pa.string(),
     str | None: pa.string(),
     list[str]: pa.list_(pa.string()),
+    list[int]: pa.list_(pa.int64()),
+    list[float]: pa.list_(pa.float64()),
     bool: pa.bool_(),
 }
-COLUMNS = {field.name: TYPES[field.type] for field in fields(Cell)}
+COLUMNS = {one.name: TYPES[one.type] for one in fields(Cell)}
+
+# scales whose runs are the paper's own, so that a difference from the paper's numbers means something
+COMPARABLE = frozenset({"paper", "cifar"})
 
 
 @dataclass(frozen=True)
@@ -70,7 +93,8 @@ class Table:
     """A tabulated table: what it is, and its cells in the order of the request.
 
     environment: where its runs were trained, in a sentence; differing: fields of `Origin` not all the same.
-    planned: what its planned times rest on, empty where it has none.
+    planned: what its planned times rest on, empty where it has none. compared: how its cells are compared,
+    empty where none are.
     """
 
     name: str
@@ -83,6 +107,7 @@ class Table:
     environment: str
     differing: list[str]
     planned: str
+    compared: str
     metrics: list[str]
     plot: str
     cells: list[Cell]
@@ -105,11 +130,15 @@ def tabulate(request: Path, evaluations: Path | None, table: Path, chosen: Seque
     plans, rests_on = planned(asked["cells"], [cell["value"] for cell in cells], {o.device for o in origins})
     for cell, plan in zip(cells, plans, strict=True):
         cell |= {"chosen": not winners.isdisjoint(cell["runs"])} | plan
+    changes, how = compared(cells, asked["compare"], {key: unpacked(row) for key, row in evaluated.items()})
+    for cell, change in zip(cells, changes, strict=True):
+        cell |= change
     keys = ("table", "title", "caption", "scale", "scale_title", "row_header", "column_header")
     about = {key: asked[key] for key in keys}
     has_times = any(name in METRICS and METRICS[name].is_time for name in asked["metrics"])
     about |= {"environment": described(origins, has_times), "differing": json.dumps(differing(origins))}
     about |= {"metrics": json.dumps(asked["metrics"]), "plot": asked["plot"] or "", "planned": rests_on}
+    about |= {"compared": how}
     stored = pa.Table.from_pylist(cells, schema=pa.schema(COLUMNS, metadata=about))
     replace_file(table, partial(pq.write_table, stored))
 
@@ -124,21 +153,6 @@ def read(table: Path) -> Table:
     lists = {key: json.loads(about.pop(key)) for key in ("metrics", "differing")}
     cells = [Cell(**row) for row in stored.to_pylist()]
     return Table(name=about.pop("table"), cells=cells, **lists, **about)
-
-
-def model_key(model: Mapping[str, Any]) -> str:
-    """Text that equal model settings share."""
-    return json.dumps(model, sort_keys=True)
-
-
-def facts_of_models(models: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, str]]:
-    """Facts of each distinct model by `model_key`; each model is built once."""
-    if not models:
-        return {}
-    # here, because it brings torch, which tables of runs do without
-    from looksam.models import facts
-
-    return {key: facts(model) for key, model in {model_key(model): model for model in models}.items()}
 
 
 def tabulated(
@@ -158,7 +172,7 @@ def tabulated(
         text = of_model[asked["metric"]]
     if missing := [run for run in asked["runs"] if run not in evaluated]:
         raise UserError(f"{where}: no evaluation of {', '.join(missing)}; evaluate, then tabulate again")
-    runs = [evaluated[run] for run in asked["runs"]]
+    runs = [{**evaluated[run], "seed": s} for run, s in zip(asked["runs"], asked["seeds"], strict=True)]
     if runs:
         spread = over_seeds(where, asked["metric"], runs)
     elif text is None and not asked["absent"]:
@@ -173,6 +187,7 @@ def tabulated(
         text=text,
         device=together([row["origin"].device for row in runs]),
         environment=together([str(row["origin"]) for row in runs]),
+        coordinates=json.dumps(asked["coordinates"], sort_keys=True),
         **{key: asked[key] for key in ("metric", "absent", "runs", "k", "descent")},
         **spread,
         **paper(where, asked["published"] or {"value": None, "status": None, "note": None}),

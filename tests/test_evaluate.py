@@ -16,6 +16,7 @@ from looksam.augment import evaluation_batch
 from looksam.errors import UserError
 from looksam.evaluate import EVALUATIONS, evaluate, run_metrics
 from looksam.flatness import flatness, training_images
+from looksam.hits import unpacked
 from looksam.loader import load, read_index
 from looksam.models import build
 from looksam.outcomes import OUTCOMES
@@ -108,6 +109,17 @@ def test_an_outcome_is_what_the_network_says_of_that_image_alone(run: Path, shar
         assert row["predicted"] == int(logits.argmax())
         assert row["correct"] == (row["predicted"] == row["label"])
         assert row["loss"] == pytest.approx(cross_entropy(logits, data.labels[i : i + 1]).item(), rel=1e-4)
+
+
+def test_an_evaluation_carries_each_images_outcome(run: Path) -> None:
+    (row,) = evaluations(run)
+    hits = unpacked(row)
+    assert hits is not None
+    assert hits.right.tolist() == [image["correct"] for image in rows_of(run)]
+
+
+def test_a_diverged_runs_evaluation_carries_none(diverged: Path) -> None:
+    assert unpacked(evaluations(diverged)[0]) is None
 
 
 def test_metrics_follow_from_the_outcomes(run: Path) -> None:

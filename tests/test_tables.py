@@ -18,6 +18,7 @@ CELL = {
     "row": 0,
     "column": 0,
     "metric": "top1",
+    "coordinates": {},
     "runs": [],
     "k": None,
     "descent": None,
@@ -39,6 +40,7 @@ REQUEST = {
     "columns": ["SAM"],
     "metrics": ["top1"],
     "plot": None,
+    "compare": [],
     "code": "0",
 }
 
@@ -65,6 +67,8 @@ def evaluation(run: str, top1: float | None, seconds: float = 36.0, **other: Any
         "top5": top1,
         "loss": None,
         "images": 100,
+        "test_images": None,
+        "correct": None,
         "diverged_at_step": 7 if top1 is None else None,
         "seconds": seconds,
         "seconds_per_epoch": 0.5,
@@ -78,11 +82,16 @@ def evaluation(run: str, top1: float | None, seconds: float = 36.0, **other: Any
     }
 
 
+def entry(cell: dict[str, Any]) -> dict[str, Any]:
+    """A cell of a request, given by what differs from `CELL`; its runs are of seeds 0, 1, ..."""
+    return {**CELL, "seeds": list(range(len(cell.get("runs", [])))), **cell}
+
+
 def tabulated(
     folder: Path, cells: list[dict[str, Any]], evaluations: list[dict[str, Any]], **request: Any
 ) -> Path:
     """The parquet table of a request of these cells, each given by what differs from `CELL`."""
-    asked = {**REQUEST, **request, "cells": [{**CELL, **cell} for cell in cells]}
+    asked = {**REQUEST, **request, "cells": [entry(cell) for cell in cells]}
     name = asked["table"]
     (folder / f"{name}.json").write_text(json.dumps(asked), encoding="utf-8")
     evaluated = folder / f"{name}.evaluations.parquet" if evaluations else None
