@@ -83,8 +83,13 @@ def parser() -> argparse.ArgumentParser:
     )
     sub.add_argument("--chosen", type=Path, nargs="*", default=[], help="the choices of a search, row by row")
     sub.add_argument("--table", type=Path, required=True, help="Parquet file to write")
+    sub = command("judge", judge, "results/claims.json")
+    sub.add_argument("--tables", type=Path, nargs="*", default=[], help="Parquet tables")
+    sub.add_argument("--evaluations", type=Path, nargs="*", default=[], help="of these tables' runs")
+    sub.add_argument("--verdicts", type=Path, required=True, help="JSON file to write")
     sub = command("report", report, "results/report.json")
     sub.add_argument("--tables", type=Path, nargs="+", required=True, help="Parquet tables, in order")
+    sub.add_argument("--verdicts", type=Path, required=True, help="JSON file of `looksam judge`")
     sub.add_argument("--templates", type=Path, required=True, help="folder of the Jinja2 templates")
     sub.add_argument("--html", type=Path, required=True, help="page to write")
     sub.add_argument("--exports", type=Path, required=True, help="folder for <table>.csv, .md and .tex")
@@ -168,12 +173,20 @@ def tabulate(parsed: argparse.Namespace) -> None:
         tabulate(parsed.request, parsed.evaluations, parsed.table, parsed.chosen)
 
 
+def judge(parsed: argparse.Namespace) -> None:
+    """Say what the tables decide of the paper's claims."""
+    from looksam.judge import judge
+
+    with consumed(parsed.request):
+        judge(parsed.request, parsed.tables, parsed.evaluations, parsed.verdicts)
+
+
 def report(parsed: argparse.Namespace) -> None:
     """Render the tables as one page, and each as CSV, Markdown and LaTeX."""
     from looksam.report import report
 
     with consumed(parsed.request):
-        report(parsed.tables, parsed.templates, parsed.html, parsed.exports)
+        report(parsed.tables, parsed.verdicts, parsed.templates, parsed.html, parsed.exports)
 
 
 def plan(parsed: argparse.Namespace) -> None:

@@ -36,12 +36,14 @@ class Config:
     scales: dict[str, Row]
     tables: dict[str, Row]
     published: list[dict[str, str]]
+    claims: Row
     schema: Row
 
 
 def load_config(chosen: Mapping[str, Any], root: Path = Path()) -> Config:
     """The config for what config.yaml has `chosen`; UserError where a file or a name is wrong."""
     schema = yaml.safe_load((root / "workflow/schemas/config.schema.yaml").read_text())
+    every_table = sorted(path.stem for path in (root / "config/tables").glob("*.yaml"))
 
     def read(path: str, kind: str) -> Row:
         content = read_yaml(root / "config" / path)
@@ -54,12 +56,11 @@ def load_config(chosen: Mapping[str, Any], root: Path = Path()) -> Config:
 
     def read_scale(name: str) -> Row:
         scale = read_named("scales", "scale", [name], "config/config.yaml")[name]
-        known = sorted(path.stem for path in (root / "config/tables").glob("*.yaml"))
         for table in scale.get("tables", {}):
-            one_of(table, "table", known, f"config/scales/{name}.yaml")
+            one_of(table, "table", every_table, f"config/scales/{name}.yaml")
         for table, search in scale.get("searches", {}).items():
-            one_of(table, "table", known, f"config/scales/{name}.yaml")
-            one_of(search, "table", known, f"config/scales/{name}.yaml")
+            one_of(table, "table", every_table, f"config/scales/{name}.yaml")
+            one_of(search, "table", every_table, f"config/scales/{name}.yaml")
         return scale
 
     check(dict(chosen), "config", schema, "config/config.yaml")
@@ -72,6 +73,9 @@ def load_config(chosen: Mapping[str, Any], root: Path = Path()) -> Config:
         if search in tables and "search" not in tables[search]:
             where = f"config/scales/{chosen['scale']}.yaml: searches.{table}"
             raise UserError(f"{where}: {search} is no search: config/tables/{search}.yaml has no key search")
+    claims = read("claims.yaml", "claims")
+    for name in sorted(claimed(claims)):
+        one_of(name, "table", every_table, "config/claims.yaml")
     recipes = {t["runs"]["recipe"]: f"config/tables/{name}.yaml" for name, t in tables.items() if "runs" in t}
     return Config(
         root=root,
@@ -85,6 +89,7 @@ def load_config(chosen: Mapping[str, Any], root: Path = Path()) -> Config:
         scales=scales,
         tables=tables,
         published=read_published(root / "config/published.csv"),
+        claims=claims,
         schema=schema,
     )
 
@@ -101,6 +106,13 @@ def read_published(path: Path) -> list[dict[str, str]]:
     if missing:
         raise UserError(f"{path}: no column {', '.join(missing)}; needed: {', '.join(PUBLISHED)}")
     return content
+
+
+def claimed(claims: Row) -> set[str]:
+    """The tables that the paper's claims, and the answer to the study's question, rest on."""
+    parts = [part for claim in claims["claims"].values() for part in claim["parts"]]
+    rest_on = [*parts, {"tables": claims["answer"]["accuracy"] + claims["answer"]["time"]}]
+    return {name for part in rest_on for name in part["tables"]}
 
 
 def one_of(name: str, kind: str, known: Collection[str], where: str) -> str:

@@ -1,6 +1,5 @@
 """The report: tables as one self-contained page and as files to quote from, ours beside the paper's."""
 
-import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import count
@@ -17,8 +16,9 @@ from looksam.files import replace_with
 from looksam.metrics import METRICS
 from looksam.plots import against_k
 from looksam.published import STATUSES
-from looksam.shown import difference, ours, shown
+from looksam.shown import difference, ours, shown, table_label
 from looksam.tables import COMPARABLE, Cell, Table, read
+from looksam.verdicts import read as read_verdicts
 
 PLOTS: dict[str, Callable[[Sequence[Cell]], str]] = {"against-k": against_k}
 
@@ -64,8 +64,11 @@ class Words:
         return f"paper {self.paper}{self.mark}{against}" if self.paper else ""
 
 
-def report(tables: Sequence[Path], templates: Path, html: Path, exports: Path) -> None:
-    """Write the page `html` and `exports`/<table>.{csv,md,tex} of these tables, in the order given."""
+def report(tables: Sequence[Path], verdicts: Path, templates: Path, html: Path, exports: Path) -> None:
+    """Write the page `html` and `exports`/<table>.{csv,md,tex} of these tables, in the order given.
+
+    verdicts: what `looksam judge` says of the paper's claims.
+    """
     pages = [page(read(table)) for table in tables]
     # a table of facts, which no run fills, is of no scale
     scales = {one["scale"]: one["scale_title"] for one in pages if one["scale"]}
@@ -77,7 +80,12 @@ def report(tables: Sequence[Path], templates: Path, html: Path, exports: Path) -
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    replace_with(html, web.get_template("all_tables.html.j2").render(pages=pages, **legend))
+    replace_with(
+        html,
+        web.get_template("all_tables.html.j2").render(
+            pages=pages, verdicts=read_verdicts(verdicts), **legend
+        ),
+    )
     for one in pages:
         export(one, legend, templates, exports)
 
@@ -100,7 +108,7 @@ def page(table: Table) -> dict[str, Any]:
         grid.setdefault((cell.row_index, cell.column_index), []).append(shown)
     return {
         **{field: getattr(table, field) for field in Table.__dataclass_fields__},
-        "label": re.sub(r"^([a-z]+)(\d+)$", lambda match: f"{match[1].title()} {match[2]}", table.name),
+        "label": table_label(table.name),
         "columns": [columns[column] for column in sorted(columns)],
         "rows": [
             (rows[row], [grid.get((row, column), []) for column in sorted(columns)]) for row in sorted(rows)

@@ -1,5 +1,6 @@
 """Numbers as readers see them: rounded, with a true minus, a deviation and a unit."""
 
+import re
 from dataclasses import dataclass
 from functools import partial
 
@@ -92,3 +93,20 @@ def apart(metric: Metric, value: float, ends: tuple[float, float] | None) -> tup
     digits = metric.decimals if metric.decimals is not None else max(0, 1 - exponent(ours, 2))
     text = " ".join(filter(None, [signed(ours, digits), metric.difference_unit]))
     return text, " to ".join(signed(x, digits) for x in both)
+
+
+def plain(metric: Metric, value: float, ends: tuple[float, float] | None) -> tuple[str, str]:
+    """A number with its unit, and its interval, in words."""
+    text, interval = (said.replace("+", "") for said in apart(metric, value, ends))
+    return text, interval
+
+
+def table_label(name: str) -> str:
+    """How a reader names a table: "Table 7" for table7."""
+    return re.sub(r"^([a-z]+)(\d+)$", lambda match: f"{match[1].title()} {match[2]}", name)
+
+
+def with_interval(number: str, interval: str, n: int) -> str:
+    """A number with its interval and seeds, on one line."""
+    seeds = f"{n} seed{'' if n == 1 else 's'}"
+    return f"{number} ({f'95 % interval {interval}, ' if interval else ''}{seeds})"

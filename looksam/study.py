@@ -11,8 +11,8 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
-from looksam.cells import NOT_RUN, Cell, Place, Point, Run, Table, among, excluded
-from looksam.config import Row, load_config
+from looksam.cells import NOT_RUN, Cell, Place, Point, Run, Table, among, excluded, resting_on
+from looksam.config import Row, claimed, load_config
 from looksam.facts import OPTIMIZER_LABELS
 from looksam.fingerprint import Code
 from looksam.identity import digest, words
@@ -145,7 +145,7 @@ class Study:
                 pass
 
     def requests(self) -> dict[str, Row]:
-        """Path to content of every request: shard folders, runs, evaluations, tables and the report."""
+        """Path to content of every request: shard folders, runs, evaluations, tables, claims, the report."""
         code, found = self.code, {}
         for run in self.runs.values():
             chosen = words(run.settings)
@@ -167,6 +167,8 @@ class Study:
             architectures = {cell["model"]["architecture"] for cell in request["cells"] if cell["model"]}
             request["code"] = code.fingerprint("tables", "tabulate", architectures)
             found[f"results/tables/{table.name}.json"] = request
+        claims = self.config.claims | resting_on(claimed(self.config.claims), self.tables)
+        found["results/claims.json"] = claims | {"code": code.fingerprint("judge", "judge")}
         found["results/report.json"] = {
             "tables": list(self.tables),
             "code": code.fingerprint("report", "report"),

@@ -9,6 +9,7 @@ from test_tables import CELL, PLANNED, TIMED, evaluation, tabulated
 
 from looksam.errors import UserError
 from looksam.report import report
+from looksam.verdicts import Answer, Verdicts, write
 
 TEMPLATES = Path(__file__).parent.parent / "reports" / "templates"
 RUNS = [evaluation("a", 0.970), evaluation("b", 0.972), evaluation("c", 0.974), evaluation("lost", None)]
@@ -39,11 +40,18 @@ class Page(HTMLParser):
         assert self.open.pop() == tag
 
 
+def verdicts(folder: Path) -> Path:
+    """A file of verdicts that decide nothing, there being no claims."""
+    write(Verdicts("", "", [], Answer("", [], [])), folder / "verdicts.json")
+    return folder / "verdicts.json"
+
+
 def reported(folder: Path, cells: list[dict[str, Any]], **request: Any) -> Path:
     """The folder of the report of one table."""
     runs = RUNS if any(cell.get("runs") for cell in cells) else []
     table = tabulated(folder, cells, runs, **request)
-    report([table], TEMPLATES, folder / "reports" / "all_tables.html", folder / "reports" / "tables")
+    html = folder / "reports" / "all_tables.html"
+    report([table], verdicts(folder), TEMPLATES, html, folder / "reports" / "tables")
     return folder / "reports"
 
 
@@ -83,7 +91,7 @@ def test_small_times_do_not_become_zero(tmp_path: Path, seconds: float, shown: s
     table = tabulated(
         tmp_path, [{"metric": "training_hours", "runs": ["a"]}], [evaluation("a", 0.5, seconds)]
     )
-    report([table], TEMPLATES, tmp_path / "page.html", tmp_path)
+    report([table], verdicts(tmp_path), TEMPLATES, tmp_path / "page.html", tmp_path)
     assert shown in body((tmp_path / "page.html").read_text(encoding="utf-8"))
 
 
@@ -244,7 +252,7 @@ def of_two_devices(folder: Path, metric: str) -> Path:
     """The folder of the report of a table of two cells, whose runs are from different devices."""
     cells = [cell | {"metric": metric} for cell in HOURS]
     table = tabulated(folder, cells, TWO_DEVICES, columns=["SAM", "LookSAM"], metrics=[metric])
-    report([table], TEMPLATES, folder / "all_tables.html", folder / "tables")
+    report([table], verdicts(folder), TEMPLATES, folder / "all_tables.html", folder / "tables")
     return folder
 
 
@@ -297,14 +305,14 @@ def test_a_number_is_shown_in_its_digits(tmp_path: Path, metric: str, value: flo
         [evaluation("a", 0.5) | {metric: value}],
         metrics=[metric],
     )
-    report([table], TEMPLATES, tmp_path / "page.html", tmp_path)
+    report([table], verdicts(tmp_path), TEMPLATES, tmp_path / "page.html", tmp_path)
     assert body((tmp_path / "page.html").read_text(encoding="utf-8")) == f"ResNet-18 {shown} n=1"
 
 
 def test_an_eigenvalue_that_has_not_converged_says_so(tmp_path: Path) -> None:
     attempt = evaluation("a", 0.5) | {"hessian_converged": False}
     table = tabulated(tmp_path, [{"metric": "hessian_eigenvalue", "runs": ["a"]}], [attempt])
-    report([table], TEMPLATES, tmp_path / "page.html", tmp_path)
+    report([table], verdicts(tmp_path), TEMPLATES, tmp_path / "page.html", tmp_path)
     for path in (tmp_path / "page.html", tmp_path / "table7.md", tmp_path / "table7.tex"):
         assert "1 of 1 not converged" in path.read_text(encoding="utf-8")
 
@@ -317,7 +325,7 @@ def with_planned(folder: Path, *more: dict[str, Any], **request: Any) -> Path:
     cells = [{**CELL, **cell, "row": row} for row, cell in enumerate(PLANNED)]
     metrics = ["top1", "seconds_per_epoch"]
     table = tabulated(folder, [*more, *cells], TIMED, rows=METHODS, metrics=metrics, **request)
-    report([table], TEMPLATES, folder / "all_tables.html", folder / "tables")
+    report([table], verdicts(folder), TEMPLATES, folder / "all_tables.html", folder / "tables")
     return folder
 
 

@@ -170,7 +170,7 @@ NEW_CELL = ("config/tables/table7.yaml", "looksam-5, ", "looksam-5, looksam-7, "
 def test_a_new_method_in_one_table_plans_its_trainings_and_what_follows(study: Study) -> None:
     study.edit(*NEW_METHOD)
     study.edit(*NEW_CELL)
-    assert study.rules() == {"train": 1, "evaluate": 1, "tabulate": 1, "report": 1}
+    assert study.rules() == {"train": 1, "evaluate": 1, "tabulate": 1, "judge": 1, "report": 1}
     assert study.trained() == ["looksam-7"]
 
 
@@ -194,13 +194,13 @@ def test_a_changed_recipe_value_plans_the_runs_that_use_it(study: Study) -> None
         "when: {descent: g_v}, set: {alpha: 0.7}",
         "when: {descent: g_v}, set: {alpha: 0.6}",
     )
-    assert study.rules() == {"train": 1, "evaluate": 1, "tabulate": 1, "report": 1}
+    assert study.rules() == {"train": 1, "evaluate": 1, "tabulate": 1, "judge": 1, "report": 1}
     assert study.trained() == ["looksam-5"]
 
 
 def test_a_changed_title_plans_its_table_and_the_report(study: Study) -> None:
     study.edit("config/tables/table7.yaml", "title: ", "title: Again, ")
-    assert study.rules() == {"tabulate": 1, "report": 1}
+    assert study.rules() == {"tabulate": 1, "judge": 1, "report": 1}
 
 
 def test_a_changed_template_plans_the_report_alone(study: Study) -> None:
@@ -278,7 +278,7 @@ def test_an_edited_comment_or_docstring_plans_nothing(study: Study) -> None:
 
 def test_an_edit_of_the_evaluation_plans_no_training(study: Study) -> None:
     study.edit("looksam/outcomes.py", "topk(min(5, ", "topk(min(4, ")
-    assert study.rules() == {"evaluate": 1, "tabulate": 1, "report": 1}
+    assert study.rules() == {"evaluate": 1, "tabulate": 1, "judge": 1, "report": 1}
 
 
 def test_a_new_training_replaces_nothing_and_keeps_the_others_metrics(study: Study) -> None:

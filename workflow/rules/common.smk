@@ -32,6 +32,7 @@ if workflow.is_main_process:
         write_requests(config)
 
 TABLES = read_request("results/report.json")["tables"]
+CLAIMS = read_request("results/claims.json")
 
 
 def sharders_of(wildcards):

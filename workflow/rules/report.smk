@@ -1,9 +1,11 @@
-# Comes in: requests and evaluations of tables, templates. Goes out: results/tables/<table>.parquet and everything in reports/.
+# Comes in: requests and evaluations of tables, templates. Goes out: results/tables/<table>.parquet, results/verdicts.json and
+# everything in reports/.
 
 
 # seconds each: on a cluster they are done where Snakemake runs
 localrules:
     tabulate,
+    judge,
     report,
 
 
@@ -33,10 +35,37 @@ rule tabulate:
         """
 
 
+rule judge:
+    input:
+        request="results/claims.json",
+        tables=CLAIMS["tables"],
+        evaluations=CLAIMS["evaluations"],
+    output:
+        verdicts="results/verdicts.json",
+    log:
+        "results/logs/judge.log",
+    benchmark:
+        "results/benchmarks/judge.tsv"
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime=30,
+    shell:
+        r"""
+        exec &> >(tee {log:q})
+
+        looksam judge {input.request:q} \
+            --tables {input.tables:q} \
+            --evaluations {input.evaluations:q} \
+            --verdicts {output.verdicts:q}
+        """
+
+
 rule report:
     input:
         request="results/report.json",
         tables=expand("results/tables/{table}.parquet", table=TABLES),
+        verdicts="results/verdicts.json",
         page="reports/templates/all_tables.html.j2",
         style="reports/templates/style.css",
         markdown="reports/templates/table.md.j2",
@@ -58,6 +87,7 @@ rule report:
 
         looksam report {input.request:q} \
             --tables {input.tables:q} \
+            --verdicts {input.verdicts:q} \
             --templates reports/templates \
             --html {output.page:q} \
             --exports reports/tables
