@@ -88,9 +88,7 @@ def sentences(
     said = [] if is_papers or here == UNDECIDED else [f"On this study's stand-ins, and there alone, {here}."]
     many = len(all_weighed)
     if many > 1:
-        counts = [
-            f"{decisions.count(word)} {'are' if many > 1 else 'is'} {how}" for word, how in COUNTED.items()
-        ]
+        counts = [f"{decisions.count(word)} {how}" for word, how in COUNTED.items()]
         said.append(f"Of {many} comparisons, {' and '.join(counts)}.")
     if chief.found:
         said.append(f"{phrase(chief)}.")

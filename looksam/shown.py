@@ -91,6 +91,8 @@ def apart(metric: Metric, value: float, ends: tuple[float, float] | None) -> tup
     """A difference in a metric with its unit, and its interval, in words."""
     ours, *both = (x * metric.shown for x in (value, *(ends or ())))
     digits = metric.decimals if metric.decimals is not None else max(0, 1 - exponent(ours, 2))
+    # a residue of rounding, as of means that are equal but for it, is 0
+    ours, *both = (round(x, digits + 3) for x in (ours, *both))
     text = " ".join(filter(None, [signed(ours, digits), metric.difference_unit]))
     return text, " to ".join(signed(x, digits) for x in both)
 

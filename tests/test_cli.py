@@ -19,6 +19,7 @@ COMMANDS = (
     "choose",
     "evaluate",
     "tabulate",
+    "judge",
     "report",
     "plan",
     "status",
