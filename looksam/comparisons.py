@@ -10,18 +10,21 @@ from typing import Any
 
 import numpy as np
 
-from looksam.hits import Hits
+from looksam.hits import unpacked
 from looksam.intervals import LEVEL, RESAMPLES, Difference, bootstrap, holm, welch
 from looksam.metrics import METRICS
 
 Cell = Mapping[str, Any]
-HitsOf = Mapping[str, Hits | None]
+# by run, its evaluation
+Evaluated = Mapping[str, Mapping[str, Any]]
 
 
-def compared(cells: Sequence[Cell], keys: Sequence[str], hits: HitsOf) -> tuple[list[dict[str, Any]], str]:
+def compared(
+    cells: Sequence[Cell], keys: Sequence[str], evaluated: Evaluated
+) -> tuple[list[dict[str, Any]], str]:
     """By cell, what comparing changes of it, and how it was done, in sentences; empty where nothing competes.
 
-    keys: the settings in which cells differ that compete. hits: by run.
+    keys: the settings in which cells differ that compete. evaluated: the evaluations of their runs.
     """
     changes: list[dict[str, Any]] = [{} for _ in cells]
     found: dict[int, Difference] = {}
@@ -32,7 +35,7 @@ def compared(cells: Sequence[Cell], keys: Sequence[str], hits: HitsOf) -> tuple[
             if cells[index]["value"] == cells[top]["value"]:
                 changes[index] = {"best": True}
             else:
-                found[index] = difference(cells[index], cells[top], hits)
+                found[index] = difference(cells[index], cells[top], evaluated)
     tested = [index for index, one in found.items() if one.spread]
     adjusted = dict(zip(tested, holm([found[index].p for index in tested]), strict=True))
     for index, one in found.items():
@@ -53,19 +56,19 @@ def groups(cells: Sequence[Cell], keys: Collection[str]) -> list[list[int]]:
     return [group for group in found.values() if len(group) > 1]
 
 
-def difference(cell: Cell, other: Cell, hits: HitsOf) -> Difference:
+def difference(cell: Cell, other: Cell, evaluated: Evaluated) -> Difference:
     """The one less the other, of times the log of their ratio: over seeds, of single runs over images."""
     a, b = cell["values"], other["values"]
     if METRICS[cell["metric"]].is_time:
         return welch([math.log(x) for x in a], [math.log(x) for x in b])
     if cell["metric"] == "top1" and len(a) == len(b) == 1:
-        return over_images(cell["counted"][0], other["counted"][0], hits) or welch(a, b)
+        return over_images(cell["counted"][0], other["counted"][0], evaluated) or welch(a, b)
     return welch(a, b)
 
 
-def over_images(run: str, other: str, hits: HitsOf) -> Difference | None:
+def over_images(run: str, other: str, evaluated: Evaluated) -> Difference | None:
     """The difference in accuracy of two runs, by a bootstrap; None where they were not judged on the same."""
-    a, b = hits.get(run), hits.get(other)
+    a, b = unpacked(evaluated.get(run)), unpacked(evaluated.get(other))
     if a is None or b is None or a.test_images != b.test_images:
         return None
     return bootstrap(a.right.astype(np.float64) - b.right)

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from looksam.comparisons import HitsOf, over_images
+from looksam.comparisons import Evaluated, over_images
 from looksam.intervals import RESAMPLES, Difference, Draws, Spread, paired
 from looksam.metrics import METRICS
 from looksam.tables import Cell, Table
@@ -18,10 +18,10 @@ GONE = {"diverged": "every run of {} diverged", "unmeasured": "the runs of {} ha
 
 @dataclass(frozen=True)
 class Evidence:
-    """What a study found. hits, refreshes: by run; a refresh is a row of `looksam.premise.REFRESH`."""
+    """What a study found. evaluated, refreshes: by run; a refresh is a row of `looksam.premise.REFRESH`."""
 
     tables: Mapping[str, Table]
-    hits: HitsOf
+    evaluated: Evaluated
     refreshes: Mapping[str, Sequence[Mapping[str, float | None]]]
 
 
@@ -62,12 +62,12 @@ def at_seeds(cell: Cell, seeds: Sequence[int]) -> list[float]:
     return [math.log(known[s]) if METRICS[cell.metric].is_time else known[s] for s in seeds]
 
 
-def contrast(a: Cell, b: Cell, hits: HitsOf) -> Difference:
+def contrast(a: Cell, b: Cell, evaluated: Evaluated) -> Difference:
     """a less b over the seeds that both have, of which there is one or more; of one seed over test images."""
     seeds = common_seeds(a, b)
     if a.metric == "top1" and len(seeds) == 1:
         runs = [cell.counted[cell.seeds.index(seeds[0])] for cell in (a, b)]
-        if found := over_images(runs[0], runs[1], hits):
+        if found := over_images(runs[0], runs[1], evaluated):
             return found
     return paired(at_seeds(a, seeds), at_seeds(b, seeds))
 

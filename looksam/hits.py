@@ -30,9 +30,9 @@ def packed(outcomes: Path) -> dict[str, Any]:
     return {"test_images": digest, "correct": np.packbits(table["correct"].to_numpy()).tobytes()}
 
 
-def unpacked(evaluation: Mapping[str, Any]) -> Hits | None:
+def unpacked(evaluation: Mapping[str, Any] | None) -> Hits | None:
     """The hits of a run's evaluation; None where it holds none."""
-    if not evaluation["correct"]:
+    if not evaluation or not evaluation["correct"]:
         return None
     bits = np.unpackbits(np.frombuffer(evaluation["correct"], np.uint8), count=evaluation["images"])
     return Hits(evaluation["test_images"], bits.astype(bool))

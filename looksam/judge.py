@@ -9,7 +9,6 @@ import pyarrow.parquet as pq
 from looksam.answer import answer
 from looksam.claims import METHOD, judged
 from looksam.contrasts import Evidence
-from looksam.hits import unpacked
 from looksam.tables import read
 from looksam.verdicts import Verdicts, headline, write
 
@@ -28,11 +27,11 @@ def judge(request: Path, tables: Sequence[Path], evaluations: Sequence[Path], ve
 def evidence_of(tables: Sequence[Path], evaluations: Sequence[Path]) -> Evidence:
     """What the files hold that claims rest on."""
     read_tables = [read(path) for path in tables]
-    hits, refreshes = {}, {}
+    evaluated, refreshes = {}, {}
     for path in evaluations:
         names = {"run", "images", "test_images", "correct", "refreshes"}
         columns = [name for name in pq.read_schema(path).names if name in names]
         for row in pq.read_table(path, columns=columns).to_pylist():
-            hits[row["run"]] = unpacked(row)
+            evaluated[row["run"]] = row
             refreshes[row["run"]] = row.get("refreshes") or []
-    return Evidence({table.name: table for table in read_tables}, hits, refreshes)
+    return Evidence({table.name: table for table in read_tables}, evaluated, refreshes)

@@ -7,6 +7,7 @@ from statistics import fmean
 import numpy as np
 
 from looksam.contrasts import Evidence, absence, at_seeds, common_seeds, diverged, names, pairs
+from looksam.hits import unpacked
 from looksam.intervals import Difference, Spread, bootstrap, mean
 from looksam.metrics import METRICS
 from looksam.shown import table_label
@@ -79,7 +80,7 @@ def together(used: Sequence[Pair], evidence: Evidence) -> Difference | None:
 def over_images(used: Sequence[Pair], seed: int, evidence: Evidence) -> Difference | None:
     """The mean of single runs of several networks over the test images that all were judged on, or None."""
     runs = [cell.counted[cell.seeds.index(seed)] for _, a, b in used for cell in (a, b)]
-    hits = [evidence.hits.get(run) for run in runs]
+    hits = [unpacked(evidence.evaluated.get(run)) for run in runs]
     kept = [one for one in hits if one is not None]
     if METRICS[used[0][1].metric].column != "top1" or len(kept) < len(hits):
         return None

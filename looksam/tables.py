@@ -16,7 +16,6 @@ from looksam.comparisons import compared
 from looksam.errors import UserError
 from looksam.facts import facts_of_models, model_key
 from looksam.files import replace_file
-from looksam.hits import unpacked
 from looksam.metrics import METRICS, over_seeds
 from looksam.origins import described, differing, origin, together
 from looksam.published import paper
@@ -130,7 +129,7 @@ def tabulate(request: Path, evaluations: Path | None, table: Path, chosen: Seque
     plans, rests_on = planned(asked["cells"], [cell["value"] for cell in cells], {o.device for o in origins})
     for cell, plan in zip(cells, plans, strict=True):
         cell |= {"chosen": not winners.isdisjoint(cell["runs"])} | plan
-    changes, how = compared(cells, asked["compare"], {key: unpacked(row) for key, row in evaluated.items()})
+    changes, how = compared(cells, asked["compare"], evaluated)
     for cell, change in zip(cells, changes, strict=True):
         cell |= change
     keys = ("table", "title", "caption", "scale", "scale_title", "row_header", "column_header")

@@ -115,7 +115,7 @@ def of_pairs(part: Part, table: Table, against: Mapping[str, Any], evidence: Evi
         link = "over" if metric.is_time else "minus"
         what = ", ".join(filter(None, [f"{one} {link} {other}", shared]))
         gone = absence(a, b, (one, other))
-        difference = None if gone else contrast(a, b, evidence.hits)
+        difference = None if gone else contrast(a, b, evidence.evaluated)
         obstacle = gone or diverged((a, b), (one, other)) or unproved(difference)
         limits = bounds(part, metric)
         yield Weighed(table.name, what, metric, difference, *limits, metric.is_time, obstacle=obstacle)

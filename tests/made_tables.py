@@ -8,7 +8,6 @@ import numpy as np
 from test_tables import evaluation, tabulated
 
 from looksam.contrasts import Evidence
-from looksam.hits import unpacked
 from looksam.tables import read
 
 IMAGES = 400
@@ -28,7 +27,7 @@ def evidence(folder: Path, *tables: tuple[dict[str, Any], list[dict[str, Any]]])
     for request, runs in tables:
         cells = request.pop("cells")
         read_tables.append(read(tabulated(folder, cells, runs, **request)))
-        found |= {run["run"]: unpacked(run) for run in runs}
+        found |= {run["run"]: run for run in runs}
     return Evidence({table.name: table for table in read_tables}, found, {})
 
 

@@ -275,7 +275,7 @@ def turning(folder: Path, *cosines: float) -> Evidence:
         run["run"]: [empty, empty | {"cos_g_v_old": c, "reuse_gain": 0.01}]
         for run, c in zip(runs, cosines, strict=True)
     }
-    return Evidence(made.tables, made.hits, refreshes)
+    return Evidence(made.tables, made.evaluated, refreshes)
 
 
 @pytest.mark.parametrize(
