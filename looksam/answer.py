@@ -19,7 +19,7 @@ KEEPS = {
     "lost": ("does not keep {against}'s accuracy", "a loss of more than {margin}"),
     "worse": ("is less accurate than {against}", "less accurate, by less than {margin} or by more"),
     "open": (
-        "shows no difference from {against}, nor that it keeps its accuracy",
+        "is not shown to differ from {against}, nor to keep its accuracy",
         "no difference shown, and a loss of {margin} or more is not excluded",
     ),
     "one seed": (
@@ -166,7 +166,7 @@ def missing(every: Sequence[Pooled], scales: Sequence[str]) -> list[str]:
     """What would be needed to say more, each once."""
     found: dict[str, None] = {}
     for one in every:
-        name = f"{one.of} beside {one.against}"
+        name = f"{METRICS[one.metric].label}, {one.of} beside {one.against}"
         if one.found is None:
             found[f"{name}: {one.why}."] = None
         elif not one.is_of_seeds:

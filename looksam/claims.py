@@ -39,7 +39,7 @@ def judged(key: str, claim: Mapping[str, Any], evidence: Evidence) -> Verdict:
         here=here,
         why=" ".join(sentences(all_weighed, decisions, here, chief, told, is_papers)),
         interval=chief.numbers[1],
-        seeds=min((one.seeds for one in all_weighed), default=0),
+        seeds=chief.seeds,
         rule=rule(claim["parts"]),
         findings=[finding(one, says) for one, says in zip(all_weighed, decisions, strict=True)]
         + [finding(one, "") for one in told],
@@ -88,8 +88,8 @@ def sentences(
     said = [] if is_papers or here == UNDECIDED else [f"On this study's stand-ins, and there alone, {here}."]
     many = len(all_weighed)
     if many > 1:
-        counts = [f"{decisions.count(word)} {how}" for word, how in COUNTED.items()]
-        said.append(f"Of {many} comparisons, {' and '.join(counts)}.")
+        support, contradict = decisions.count(SUPPORTED), decisions.count(CONTRADICTED)
+        said.append(f"Of {many} comparisons, {support} for it and {contradict} against it.")
     if chief.found:
         said.append(f"{phrase(chief)}.")
     if here == UNDECIDED:
@@ -98,9 +98,6 @@ def sentences(
     if not is_papers:
         said.append("The paper's own claim, on its models and data, is not decided by stand-ins.")
     return said
-
-
-COUNTED = {SUPPORTED: "for it", CONTRADICTED: "against it"}
 
 
 def phrase(one: Weighed) -> str:

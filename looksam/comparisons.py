@@ -97,19 +97,19 @@ def how(found: Sequence[Difference], metrics: Sequence[str], keys: Sequence[str]
     if not found:
         return ""
     tested = [one for one in found if one.spread]
-    said = [f"Best in bold, among cells that differ only in {' and '.join(keys)}."]
+    said = [f"Best in bold, among cells that differ only in {' or '.join(keys)}."]
     kinds = []
     if any(not one.paired for one in tested):
         kinds.append("Welch's t-test over seeds")
     if any(one.paired for one in tested):
         kinds.append(
-            f"of single runs by a paired bootstrap over test images ({RESAMPLES:,} resamples), which covers "
-            "the sampling of the test images alone and not the randomness of training"
+            f"a paired bootstrap over test images ({RESAMPLES:,} resamples) where each cell is a single run, "
+            "which covers the sampling of the test images alone and not the randomness of training"
         )
     if kinds:
         many = f"Holm's correction over the table's {len(tested)}" if len(tested) > 1 else "one comparison"
         said.append(
-            f"Differences from the best are tested by {'; '.join(kinds)}; two-sided, level "
+            f"Differences from the best are tested by {', and by '.join(kinds)}; two-sided, level "
             f"{100 * LEVEL:g} %, {many}. Intervals are of {100 * (1 - LEVEL):g} % each, uncorrected."
         )
     if len(tested) < len(found):

@@ -23,6 +23,7 @@ class Pooled:
     of, against: as readers know them. used: in which networks, of which tables. left: what is not part of it.
     """
 
+    metric: str
     of: str
     against: str
     found: Difference | None
@@ -54,6 +55,7 @@ def pooled(tables: Sequence[str], metric: str, of: str, against: str, evidence: 
     used = many or measured
     lost = {diverged(pair[1:], (one, other)): None for pair in found}
     return Pooled(
+        metric=metric,
         of=one,
         against=other,
         found=together(used, evidence) if used else None,

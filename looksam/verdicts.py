@@ -32,8 +32,8 @@ class Verdict:
     """A claim of the paper, and what the study decides of it.
 
     verdict: of the paper's claim, so never decided by stand-ins. here: of the same sentence about what the
-    study ran. why: in sentences, numbers in it. interval: of the finding that decides, or keeps it open, and
-    seeds: the fewest that a finding rests on. rule: what would decide it, margin included.
+    study ran. why: in sentences, numbers in it. interval, seeds: of the finding that decides, or that keeps
+    it open. rule: what would decide it, margin included.
     """
 
     id: str

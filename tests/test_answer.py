@@ -60,7 +60,10 @@ def answered(
         ((1.1, 1.0, 0.9), "In this study, looksam-5 is more accurate than sam"),
         ((-1.0, -1.1, -0.9), "In this study, looksam-5 does not keep sam's accuracy"),
         ((-0.5, -0.55, -0.4), "In this study, looksam-5 is less accurate than sam"),
-        ((-1.0, 1.0, 0.2), "In this study, looksam-5 shows no difference from sam"),
+        (
+            (-1.0, 1.0, 0.2),
+            "In this study, looksam-5 is not shown to differ from sam, nor to keep its accuracy",
+        ),
     ],
 )
 def test_the_headline_is_what_the_interval_shows(
@@ -131,14 +134,14 @@ def test_one_seed_answers_nothing_and_says_of_what_its_interval_is(tmp_path: Pat
 
 
 def test_one_seed_asks_for_more(tmp_path: Path) -> None:
-    assert "looksam-5 beside sam: more seeds; there is 1." in one_seed(tmp_path).missing
+    assert "top-1 accuracy (%), looksam-5 beside sam: more seeds; there is 1." in one_seed(tmp_path).missing
 
 
 def test_without_sam_there_is_no_answer(tmp_path: Path) -> None:
     told = answered(tmp_path, {"sam": "not run at this scale"}, {"sam": "not run at this scale"})
     assert told.headline.startswith("In this study, looksam-5 was not compared with sam")
     assert "not measured, because sam was not run: not run at this scale" in told.sentences[0]
-    assert "looksam-5 beside sam: sam was not run: not run at this scale." in told.missing
+    assert "top-1 accuracy (%), looksam-5 beside sam: sam was not run: not run at this scale." in told.missing
 
 
 def test_a_study_without_these_tables_says_so() -> None:

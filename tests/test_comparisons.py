@@ -151,7 +151,7 @@ def test_single_runs_on_other_images_do_not_pair(tmp_path: Path) -> None:
 def test_the_caption_names_test_level_and_correction(tmp_path: Path) -> None:
     parts = [of_seeds("vanilla", BASE), of_seeds("sam", SAM), of_seeds("looksam-5", LOOK)]
     said = table(tmp_path, *parts).compared
-    assert "cells that differ only in method" in said
+    assert "cells that differ only in method." in said
     assert "Welch's t-test over seeds; two-sided, level 5 %, Holm's correction over the table's 2." in said
 
 
