@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from looksam.arguments import count
+from looksam.arguments import count, natural
 from looksam.errors import Preempted, UserError
 from looksam.requests import consumed
 from looksam.shard_commands import add_shard, add_sources, add_verify
@@ -70,6 +70,7 @@ def parser() -> argparse.ArgumentParser:
         metavar="S",
         help="what a killed training loses at most (default: %(default)s)",
     )
+    add_workers(sub)
     sub.add_argument("--wait", action="store_true", help="wait where another process trains the run")
     sub = command("choose", choose, "results/searches/<search>/trials.json")
     sub.add_argument("--runs", type=Path, required=True, help="folder of the runs")
@@ -77,6 +78,7 @@ def parser() -> argparse.ArgumentParser:
     sub = command("evaluate", evaluate, "results/evaluations/<table>.json")
     sub.add_argument("--runs", type=Path, required=True, help="folder of the runs")
     sub.add_argument("--evaluations", type=Path, required=True, help="Parquet file to write")
+    add_workers(sub)
     sub = command("tabulate", tabulate, "results/tables/<table>.json")
     sub.add_argument(
         "--evaluations", type=Path, nargs="?", help="the runs' evaluations, for a table that has runs"
@@ -98,6 +100,12 @@ def parser() -> argparse.ArgumentParser:
     about = "Train on TPU slices; list them, and delete those left behind."
     add_tpu(commands.add_parser("tpu", help=about, description=about))
     return top
+
+
+def add_workers(sub: argparse.ArgumentParser) -> None:
+    """The option of commands that read images."""
+    about = "processes a rank that read large images; as many as the rank has cores. No number depends on it"
+    sub.add_argument("--workers", type=natural, metavar="N", help=about)
 
 
 def add_plan(sub: argparse.ArgumentParser) -> None:
@@ -131,7 +139,7 @@ def train(parsed: argparse.Namespace) -> None:
 
     with shown(parsed.request.parent.name) as show:
         wait = math.inf if parsed.wait else 0.0
-        train(parsed.request, Care(show, parsed.seconds_between_checkpoints, wait))
+        train(parsed.request, Care(show, parsed.seconds_between_checkpoints, wait, parsed.workers))
     end(os.EX_OK)
 
 
@@ -162,7 +170,8 @@ def evaluate(parsed: argparse.Namespace) -> None:
     from looksam.evaluate import evaluate
 
     with consumed(parsed.request):
-        evaluate(parsed.request, parsed.runs, parsed.evaluations)
+        evaluate(parsed.request, parsed.runs, parsed.evaluations, parsed.workers)
+    end(os.EX_OK)
 
 
 def tabulate(parsed: argparse.Namespace) -> None:

@@ -3,12 +3,14 @@
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
+
+T = TypeVar("T")
 
 # the backend that averages gradients on a device; numbers on the CPU always go by gloo
 BACKENDS = {"cuda": "nccl", "xpu": "xccl", "tpu": "tpu_dist"}
@@ -49,6 +51,17 @@ class Ranks:
         values = [value]
         dist.broadcast_object_list(values, device=torch.device("cpu"))
         return values[0]
+
+    def gathered(self, value: T) -> list[T]:
+        """Every rank's value, on every rank; all ranks call it. value: what pickle takes."""
+        if self.size == 1:
+            return [value]
+        found = []
+        for source in range(self.size):
+            values = [value]
+            dist.broadcast_object_list(values, src=source, device=torch.device("cpu"))
+            found.append(values[0])
+        return found
 
     def agreed(self, wishes: list[bool]) -> list[bool]:
         """What any rank wished, the same on every rank at the same call.

@@ -15,7 +15,7 @@ from safetensors.torch import load_file
 from torch import nn
 
 from looksam.choice import run_text
-from looksam.distributed import training_device
+from looksam.distributed import Ranks, joined, training_device
 from looksam.errors import UserError
 from looksam.files import replace_file, replace_with
 from looksam.flatness import FIGURES, flatness, training_images
@@ -47,44 +47,48 @@ EVALUATIONS = pa.schema(
 )
 
 
-def evaluate(request: Path, runs: Path, evaluations: Path) -> None:
+def evaluate(request: Path, runs: Path, evaluations: Path, workers: int | None = None) -> None:
     """Evaluate the runs that `request` lists and write one row each to `evaluations`.
 
-    request: {"runs": [{"run": id, "code": fingerprint of this code}, ...]}. runs: the folder of all runs. A
-    metrics.json made from the same weights by the same code is kept, so that tables may share runs.
+    Under torchrun, as one of its ranks. request: {"runs": [{"run": id, "code": fingerprint of this code},
+    ...]}. runs: the folder of all runs. workers: as of `Care`. A metrics.json made from the same weights by
+    the same code is kept, so that tables may share runs.
     """
-    rows = []
-    for wanted in json.loads(request.read_text())["runs"]:
-        folder = runs / wanted["run"]
-        metrics = run_metrics(folder, wanted["code"])
-        timing = json.loads((folder / "timing.json").read_text())
-        known = metrics | timing | packed(folder / "outcomes.parquet")
-        rows.append({name: known.get(name) for name in EVALUATIONS.names})
-    table = pa.Table.from_pylist(rows, schema=EVALUATIONS)
-    replace_file(evaluations, lambda path: pq.write_table(table, path))
+    with joined() as ranks:
+        rows = []
+        for wanted in json.loads(request.read_text())["runs"]:
+            folder = runs / wanted["run"]
+            metrics = run_metrics(folder, wanted["code"], ranks, workers)
+            timing = json.loads((folder / "timing.json").read_text())
+            known = metrics | timing | packed(folder / "outcomes.parquet")
+            rows.append({name: known.get(name) for name in EVALUATIONS.names})
+        table = pa.Table.from_pylist(rows, schema=EVALUATIONS)
+        if ranks.is_first:
+            replace_file(evaluations, lambda path: pq.write_table(table, path))
 
 
-def run_metrics(folder: Path, code: str) -> dict[str, Any]:
+def run_metrics(
+    folder: Path, code: str, ranks: Ranks | None = None, workers: int | None = None
+) -> dict[str, Any]:
     """What metrics.json says of the run, measured now if it says nothing of these weights and this code.
 
     outcomes.parquet beside it holds each test image's outcome; no rows where the run diverged. metrics.json
-    is written last and knows its digest, so that it stands for both.
+    is written last and knows its digest, so that it stands for both. ranks: all call it; alone, if left out.
     """
-    path, images = folder / "metrics.json", folder / "outcomes.parquet"
+    ranks = ranks or Ranks(0, 1, training_device())
     made_from = {"model_sha256": sha256(folder / "model.safetensors"), "code": code}
-    if path.is_file() and images.is_file():
-        known: dict[str, Any] = json.loads(path.read_text())
-        if {**made_from, "outcomes_sha256": sha256(images)}.items() <= known.items():
-            return known
+    # by the first rank's word: the others may not yet see what it wrote
+    known: dict[str, Any] | None = ranks.told(known_metrics(folder, made_from))
+    if known is not None:
+        return known
     run = json.loads(run_text(folder / "run.json"))
     history = pq.read_table(folder / "history.parquet", columns=["step", "loss", "gradients"]).to_pydict()
     losses = zip(history["step"], history["loss"], strict=True)
     diverged_at = next((step for step, loss in losses if not math.isfinite(loss)), None)
-    each, measured = UNMEASURED if diverged_at is not None else measure(folder, run)
+    each, measured = UNMEASURED if diverged_at is not None else measure(folder, run, ranks, workers)
     if diverged_at is None and not math.isfinite(measured["loss"]):
         # the last step ruined the weights, which no loss of the history can show
         (each, measured), diverged_at = UNMEASURED, history["step"][-1]
-    replace_file(images, partial(write, each))
     metrics = {
         "run": run["id"],
         **measured,
@@ -92,10 +96,27 @@ def run_metrics(folder: Path, code: str) -> dict[str, Any]:
         "gradients_per_step": sum(history["gradients"]) / len(history["gradients"]),
         "precision": "fp32",
         **made_from,
-        "outcomes_sha256": sha256(images),
     }
-    replace_with(path, json.dumps(metrics, indent=1))
-    return metrics
+    told: dict[str, Any] = ranks.told(written(folder, each, metrics) if ranks.is_first else None)
+    return told
+
+
+def known_metrics(folder: Path, made_from: Mapping[str, str]) -> dict[str, Any] | None:
+    """What metrics.json says, if it was made from these and its outcomes are there."""
+    path, images = folder / "metrics.json", folder / "outcomes.parquet"
+    if not path.is_file() or not images.is_file():
+        return None
+    known: dict[str, Any] = json.loads(path.read_text())
+    return known if {**made_from, "outcomes_sha256": sha256(images)}.items() <= known.items() else None
+
+
+def written(folder: Path, each: pa.Table, metrics: Mapping[str, Any]) -> dict[str, Any]:
+    """The metrics, once they and the outcomes are written."""
+    images = folder / "outcomes.parquet"
+    replace_file(images, partial(write, each))
+    told = {**metrics, "outcomes_sha256": sha256(images)}
+    replace_with(folder / "metrics.json", json.dumps(told, indent=1))
+    return told
 
 
 def sha256(path: Path) -> str:
@@ -103,25 +124,26 @@ def sha256(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
-def measure(folder: Path, run: Mapping[str, Any]) -> tuple[pa.Table, dict[str, Any]]:
+def measure(
+    folder: Path, run: Mapping[str, Any], ranks: Ranks, workers: int | None
+) -> tuple[pa.Table, dict[str, Any]]:
     """Each judging image's outcome under the run's weights, and their means with the flatness of the minimum.
 
     The test images judge a run, and the training images held out of it a trial of a search, whose flatness
-    nobody asks for.
+    nobody asks for. The first rank alone measures flatness.
     """
     settings = run["settings"]
     torch.set_num_threads(settings["threads"])
-    device = training_device()
-    model = trained(folder, settings).to(device)
+    model = trained(folder, settings).to(ranks.device)
     split = (run["shards"], json.dumps(settings["dataset"]))
     # float32 in earnest and the same bits each time, which cuDNN by default promises neither of
     with torch.backends.cudnn.flags(enabled=True, deterministic=True, allow_tf32=False):
         held_out = settings.get("validation_images", 0)
-        each = outcomes(model, judging_images(*split, held_out), device)
+        each = outcomes(model, judging_images(*split, held_out), ranks, workers)
         means = summary(each)
-        if held_out or not math.isfinite(means["loss"]):
+        if held_out or not math.isfinite(means["loss"]) or not ranks.is_first:
             return each, means
-        return each, means | flatness(model, training_images(*split), settings["method"], device)
+        return each, means | flatness(model, training_images(*split), settings["method"], ranks.device)
 
 
 UNMEASURED = (

@@ -20,7 +20,8 @@ from looksam.ascent import ASCENTS, whole_model
 from looksam.augment import evaluation_batch
 from looksam.draws import order
 from looksam.hessian import Losses, hessian, largest_eigenvalue, start
-from looksam.loader import Images, decode, index_table
+from looksam.images import Images
+from looksam.loader import load
 from looksam.replay import perturbed
 from looksam.vector import Vector
 
@@ -69,13 +70,9 @@ def flatness(
 @cache
 def training_images(shards: str, dataset: str) -> Images:
     """IMAGES of the training split in random order, or all of fewer. dataset: its settings, as JSON text."""
-    index = index_table(Path(shards), "train")
-    drawn = order(SEED, 0, index.num_rows)[:IMAGES]
-    # shards are read from front to back; the order drawn is restored, so that its first images are as random
-    rows = index.take(drawn.sort().values.numpy()).to_pylist()
-    images, labels = decode(Path(shards), rows, json.loads(dataset))
-    ranks = drawn.argsort().argsort()
-    return Images(images[ranks], labels[ranks])
+    data = load(Path(shards), "train", json.loads(dataset))
+    drawn = order(SEED, 0, len(data.labels))[:IMAGES]
+    return Images(data.at(drawn), data.labels[drawn])
 
 
 def losses_of(model: nn.Module, data: Images, device: torch.device) -> Losses:

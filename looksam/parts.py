@@ -2,7 +2,7 @@
 
 import json
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pyarrow as pa
@@ -58,10 +58,21 @@ def kept(job: Job) -> Made | None:
     return Made(shard.name, job.split, [], [])
 
 
-def write_index(out: Path, names: list[str], listing: Listing, broken: Broken) -> None:
+def nothing(index: Path) -> None:
+    """What else stands beside shards that are not made for one data set of the config."""
+
+
+def write_index(
+    out: Path,
+    names: list[str],
+    listing: Listing,
+    broken: Broken,
+    beside: Callable[[Path], object] = nothing,
+) -> None:
     """Write _info.json, classes.json, quarantine.parquet and, last, index.parquet.
 
-    Shards that only an earlier call needed are removed.
+    beside: writes what else is to stand there before the index does, whose content is in the file that it is
+    given. Shards that only an earlier call needed are removed.
     """
     known = set(names)
     for part in (out / PARTS).glob("*.parquet"):
@@ -80,6 +91,7 @@ def write_index(out: Path, names: list[str], listing: Listing, broken: Broken) -
         write_quarantine(out / "quarantine.parquet", listing, broken)
         put_text(out / "classes.json", json.dumps(listing.classes, indent=1, ensure_ascii=False))
         put_text(out / "_info.json", json.dumps({"splits": timm_splits(lengths)}, indent=1))
+        beside(temporary)
         # an index that is there after a loss of power has all its shards
         sync_folder(out / PARTS)
         sync_folder(out)

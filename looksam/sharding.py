@@ -19,7 +19,7 @@ from looksam.errors import UserError
 from looksam.files import remove_unfinished
 from looksam.listing import Item, Listing, key
 from looksam.locks import locked_where_possible
-from looksam.parts import PARTS, kept, write_index, write_part
+from looksam.parts import PARTS, kept, nothing, write_index, write_part
 from looksam.room import check_room
 from looksam.sample import Split
 from looksam.write import Job, Made, write_shard
@@ -84,10 +84,13 @@ def digest(samples: list[tuple[int, str, Item]], decode: bool) -> str:
     return told.hexdigest()
 
 
-def shard_to(listing: Listing, out: Path, options: Options, show: Show) -> BrokenImages:
+def shard_to(
+    listing: Listing, out: Path, options: Options, show: Show, beside: Callable[[Path], object] = nothing
+) -> BrokenImages:
     """Write the listing's shards, their index and _info.json to `out`; what was broken, by split.
 
-    show: is told how many images are done, again from 0 where broken ones are to be replaced.
+    show: is told how many images are done, again from 0 where broken ones are to be replaced. beside: as of
+    `write_index`.
     """
     if not (out / PARTS).exists() and any(out.glob("*.tar")):
         raise UserError(f"{out} holds tars that are not by looksam shard; choose a folder of its own for OUT")
@@ -96,10 +99,12 @@ def shard_to(listing: Listing, out: Path, options: Options, show: Show) -> Broke
         if lock is None:
             raise UserError(f"another looksam shard is writing to {out}; wait until it has ended")
         check_room(listing, out, options.per_shard)
-        return write(listing, out, options, show)
+        return write(listing, out, options, show, beside)
 
 
-def write(listing: Listing, out: Path, options: Options, show: Show) -> BrokenImages:
+def write(
+    listing: Listing, out: Path, options: Options, show: Show, beside: Callable[[Path], object]
+) -> BrokenImages:
     """The same, in a folder that no other process writes to."""
     (out / PARTS).mkdir(parents=True, exist_ok=True)
     # without it the folder is unfinished
@@ -118,7 +123,7 @@ def write(listing: Listing, out: Path, options: Options, show: Show) -> BrokenIm
         check_share(listing, broken, options)
         if not found:
             break
-    write_index(out, [one.name for one in made], listing, broken)
+    write_index(out, [one.name for one in made], listing, broken, beside)
     return broken
 
 

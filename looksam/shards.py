@@ -2,9 +2,11 @@
 
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+from looksam.decoded import write_decoded
 from looksam.errors import UserError
 from looksam.listing import Listing
 from looksam.parts import PARTS
@@ -17,13 +19,16 @@ from looksam.workers import paying_workers
 def shard(request: Path, workers: int, shown: Callable[[int], AbstractContextManager[Show]]) -> None:
     """Write the shards of the data set of `source.json` beside it, from what is in data/<name>.
 
+    Where it is decoded once, with its images as arrays.
+
     workers: threads, fewer where so many do not pay. shown: given the number of images, what shows them.
     """
     listing, options = requested(request, workers)
     # the folder is the workflow's own: what lies there without parts is an earlier version's, and is replaced
     (request.parent / PARTS).mkdir(exist_ok=True)
     with shown(listing.images) as show:
-        shard_to(listing, request.parent, options, show)
+        decoded = partial(write_decoded, request.parent, read_request(request)["dataset"])
+        shard_to(listing, request.parent, options, show, decoded)
 
 
 def requested(request: Path, workers: int) -> tuple[Listing, Options]:

@@ -1,36 +1,54 @@
 """Splits: which of a data set's images train, validate and test."""
 
-from collections import Counter
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pyarrow as pa
+    from numpy.typing import NDArray
 
 # by split: the split of the index that its images are taken from
 FROM = {"train": "train", "validation": "train", "test": "test"}
 
 
-def of_split(rows: Sequence[dict[str, Any]], split: str, validation_images: int) -> list[dict[str, Any]]:
-    """The rows of the split among `rows` of the index, in their order.
+def of_split(table: "pa.Table", split: str, validation_images: int) -> "NDArray[np.int64]":
+    """Positions of the split's rows in a table of the index, in their order.
 
     validation_images: how many training images are held out: "validation" has them, "train" the others.
     """
-    if split == "test":
-        return list(rows)
-    keys = held_out(rows, validation_images)
-    return [row for row in rows if (row["key"] in keys) == (split == "validation")]
+    import numpy as np
+
+    rows = np.arange(table.num_rows)
+    if not validation_images or split == "test":
+        return rows[:0] if split == "validation" else rows
+    is_held_out = np.zeros(table.num_rows, bool)
+    is_held_out[held_out(table, validation_images)] = True
+    positions: NDArray[np.int64] = rows[is_held_out == (split == "validation")]
+    return positions
 
 
-def held_out(rows: Sequence[dict[str, Any]], images: int) -> frozenset[str]:
-    """Keys of so many training images, every class as often, within one; a function of the images alone.
+def held_out(table: "pa.Table", images: int) -> "NDArray[np.int64]":
+    """Positions of so many training images, every class as often, within one; a function of the images only.
 
-    Each class is ordered by its images' SHA-256, which has nothing to do with what they show, and the classes
-    take turns. So no seed decides, and more images keep those that there were.
+    table: columns sha256, key and label. Each class is ordered by its images' SHA-256, which has nothing to
+    do with what they show, and the classes take turns. So no seed decides, and more images keep those that
+    there were.
     """
-    turns: Counter[int] = Counter()
-    taken = []
-    for row in sorted(rows, key=lambda row: (row["sha256"], row["key"])):
-        taken.append((turns[row["label"]], row["label"], row["key"]))
-        turns[row["label"]] += 1
-    return frozenset(key for _, _, key in sorted(taken)[:images])
+    # here, because the Snakefile imports this module, which must cost no more than reading the config
+    import numpy as np
+    import pyarrow.compute as pc
+
+    by_hash = (
+        pc.sort_indices(table, [("sha256", "ascending"), ("key", "ascending")]).to_numpy().astype(np.int64)
+    )
+    labels = table["label"].to_numpy()[by_hash]
+    by_label = np.argsort(labels, kind="stable")
+    grouped = labels[by_label]
+    turns = np.empty_like(by_hash)
+    turns[by_label] = np.arange(len(labels)) - np.searchsorted(grouped, grouped)
+    first: NDArray[np.int64] = by_hash[np.lexsort((labels, turns))[:images]]
+    return first
 
 
 def training_images(settings: Mapping[str, Any]) -> int:

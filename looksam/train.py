@@ -3,6 +3,7 @@
 import json
 import platform
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import torch
@@ -12,9 +13,12 @@ from torch import nn
 from looksam.choice import chosen_path
 from looksam.distributed import joined
 from looksam.environment import environment
+from looksam.feed import Feed
 from looksam.files import replace_file, replace_with
-from looksam.loader import Images, batches, load
+from looksam.images import Data
+from looksam.loader import load
 from looksam.models import build
+from looksam.prefetch import prefetched, workers_for
 from looksam.requests import made_path
 from looksam.results import OUTPUTS
 from looksam.timing import timing
@@ -53,13 +57,15 @@ def is_trained(request: Path, text: str) -> bool:
     return are_there and made.is_file() and made.read_text() == text
 
 
-def fit(training: Training, data: Images, watch: Watch) -> None:
+def fit(training: Training, data: Data, watch: Watch) -> None:
     """Train from where the run stopped, or from its start, to the last epoch or the first that diverged."""
-    settings = training.settings
-    while not training.is_done:
-        epoch, done = training.place
-        for batch in batches(len(data.labels), settings["batch_size"], settings["seed"], epoch)[done:]:
-            training.step(data, batch)
+    ranks, count = training.ranks, training.micro_batches
+    feed = Feed(data, training.settings, count, ranks.rank, ranks.size)
+    numbers = range(training.history.steps * count, len(feed))
+    workers = workers_for(data, watch.care.workers)
+    with closing(prefetched(feed, numbers, workers, ranks.device.type == "cuda")) as micro_batches:
+        while not training.is_done:
+            training.step(micro_batches)
             watch(training)
 
 

@@ -2,7 +2,8 @@
 
 import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from typing import Any
 
 import torch
@@ -10,12 +11,11 @@ from torch import Tensor, nn
 from torch.nn.utils import clip_grad_norm_
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from looksam.augment import training_batch
 from looksam.device import prepared
 from looksam.distributed import Ranks
 from looksam.errors import UserError
+from looksam.feed import MicroBatch
 from looksam.history import History
-from looksam.loader import Images
 from looksam.method import Method
 from looksam.objective import Objective
 from looksam.optimizers import base_optimizer, schedule
@@ -59,13 +59,13 @@ class Training:
         """The epoch of the next step, and its number there."""
         return divmod(self.history.steps, self.steps_per_epoch)
 
-    def step(self, data: Images, batch: Tensor) -> None:
-        """One step on a batch; int64 [B], positions in `data` of the whole batch's samples, on all ranks."""
+    def step(self, feed: Iterator[MicroBatch]) -> None:
+        """One step on this rank's next micro-batches of a Feed."""
         epoch, in_epoch = self.place
         if in_epoch == 0:
             self.seconds.append(0.0)
-        objectives = self.objectives(data, batch, epoch)
         gradients = 2 if self.sharpness.is_ascent else 1
+        objectives = self.objectives(feed, gradients)
         losses = self.sharpness.backward(objectives)
         if "clip" in self.settings:
             clip_grad_norm_(self.model.parameters(), self.settings["clip"])
@@ -80,17 +80,14 @@ class Training:
             self.history.fetch(self.ranks.mean)
         self.count_seconds()
 
-    def objectives(self, data: Images, batch: Tensor, epoch: int) -> list[Objective]:
-        """The closures of this rank's micro-batches."""
-        settings, count, size = self.settings, self.micro_batches, self.history.images
-        seed, classes = settings["seed"], settings["dataset"]["classes"]
+    def objectives(self, feed: Iterator[MicroBatch], passes: int) -> list[Objective]:
+        """The closures of this rank's micro-batches, each of which takes its own when it is called."""
         found = []
-        for index in range(count):
-            part = self.ranks.rank * count + index  # of all parts of the batch
-            of_part = slice(part * size, (part + 1) * size)
-            inputs = training_batch(settings["augment"], data, batch, of_part, seed, epoch, classes)
-            masks = (seed, self.history.steps, part)
-            found.append(Objective(self.model, settings, inputs, (index, count), masks))
+        for index in range(self.micro_batches):
+            part = self.ranks.rank * self.micro_batches + index  # of all parts of the batch
+            masks = (self.settings["seed"], self.history.steps, part)
+            place = (index, self.micro_batches)
+            found.append(Objective(self.model, self.settings, partial(next, feed), passes, place, masks))
         return found
 
     def means(self) -> tuple[float, float]:

@@ -29,12 +29,14 @@ class Care(NamedTuple):
     """How a training is looked after: what decides none of its numbers.
 
     show: what a person sees of it. seconds_between_checkpoints: how much a killed training loses at most.
-    wait: seconds to wait for another process that trains the run.
+    wait: seconds to wait for another process that trains the run. workers: processes that read images for
+    each rank; None: as many as pay.
     """
 
     show: Show
     seconds_between_checkpoints: float = 600.0
     wait: float = 0.0
+    workers: int | None = None
 
 
 class Watch:

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from looksam.augment import AUGMENTS, evaluation_batch, training_batch
 from looksam.errors import UserError
-from looksam.loader import Images
+from looksam.images import Images
 
 PER_SAMPLE = ["none", "crop", "flip", "randaug", "crop+flip", "crop+flip+randaug"]
 SHAPES = [(1, 8, 8), (1, 8, 16), (3, 32, 32), (3, 224, 224)]
@@ -35,9 +35,10 @@ def trained_on(
     batch: Tensor | None = None,
     part: slice = slice(None),
 ) -> tuple[Tensor, Tensor]:
-    """Inputs and targets of a batch, by default of all the images in one part."""
+    """Inputs, normalised, and targets of a batch, by default of all the images in one part."""
     batch = torch.arange(len(images.labels)) if batch is None else batch
-    return training_batch(names, images, batch, part, seed, epoch, 10)
+    augmented, targets = training_batch(names, images, batch, part, seed, epoch, 10)
+    return evaluation_batch(augmented), targets
 
 
 def augmented(names: str, images: Images, seed: int = 0, epoch: int = 0) -> Tensor:
@@ -187,7 +188,8 @@ def test_the_order_of_the_names_makes_no_difference() -> None:
 @pytest.mark.parametrize("names", ["cutmix", "crop+cutmix", "none+crop", "crop+", ""])
 def test_an_unknown_name_names_the_known_ones(names: str) -> None:
     with pytest.raises(
-        UserError, match=r"known: none, or one or more of crop, flip, randaug, mixup, joined by \+"
+        UserError,
+        match=r"known: none, or one or more of resized-crop, crop, .*, mixup, joined by \+",
     ):
         augmented(names, data(2))
 

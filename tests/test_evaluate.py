@@ -17,9 +17,10 @@ from looksam.errors import UserError
 from looksam.evaluate import EVALUATIONS, evaluate, run_metrics
 from looksam.flatness import flatness, training_images
 from looksam.hits import unpacked
-from looksam.loader import load, read_index
+from looksam.loader import load
 from looksam.models import build
 from looksam.outcomes import OUTCOMES
+from looksam.rows import read_index
 from looksam.sample import Sample, png
 
 
@@ -94,9 +95,8 @@ def test_the_same_request_trained_twice_has_the_same_metrics(run: Path, tmp_path
 def test_each_test_image_has_one_outcome_in_the_order_of_the_index(run: Path, shards: Path) -> None:
     run_metrics(run, "c")
     index = read_index(shards, "test")
-    assert [(row["key"], row["label"]) for row in rows_of(run)] == [
-        (row["key"], row["label"]) for row in index
-    ]
+    keys, labels = index.keys(), index.labels.tolist()
+    assert [(row["key"], row["label"]) for row in rows_of(run)] == list(zip(keys, labels, strict=True))
     assert pq.read_schema(run / "outcomes.parquet") == OUTCOMES
 
 

@@ -20,11 +20,11 @@ def package(tmp_path: Path) -> Path:
 
 # by method, the words of a run's settings
 WORDS = {
-    "vanilla": {"vit", "lamb", "linear", "crop", "flip", "files"},
-    "sam": {"vit", "lamb", "linear", "crop", "flip", "files", "global", "g_s"},
-    "looksam-5": {"vit", "lamb", "linear", "crop", "flip", "files", "global", "g_v"},
-    "layersam": {"vit", "lamb", "linear", "crop", "flip", "files", "layerwise", "g_s"},
-    "look-layersam-5": {"vit", "lamb", "linear", "crop", "flip", "files", "layerwise", "g_v"},
+    "vanilla": {"vit", "lamb", "linear", "resized-crop", "flip", "files", "each-time"},
+    "sam": {"vit", "lamb", "linear", "resized-crop", "flip", "files", "each-time", "global", "g_s"},
+    "looksam-5": {"vit", "lamb", "linear", "resized-crop", "flip", "files", "each-time", "global", "g_v"},
+    "layersam": {"vit", "lamb", "linear", "resized-crop", "flip", "files", "each-time", "layerwise", "g_s"},
+    "look-layersam-5": {"vit", "lamb", "linear", "resized-crop", "flip", "files", "each-time", "layerwise", "g_v"},
 }
 
 
@@ -98,6 +98,9 @@ def test_a_row_that_no_table_of_the_paper_names_counts_for_its_own_runs_alone(
         ("train", "fit"),
         ("train", "train"),
         ("loader", "load"),
+        ("feed", "Feed"),
+        ("images", "Photographs"),
+        ("crops", "window"),
         ("draws", "order"),
         ("augment", "training_batch"),
         ("draws", "mix"),

@@ -12,7 +12,8 @@ from looksam.ascent import whole_model
 from looksam.augment import evaluation_batch
 from looksam.flatness import RHO, flatness, training_images, value_at
 from looksam.hessian import flat
-from looksam.loader import Images, load
+from looksam.images import Images
+from looksam.loader import load
 from looksam.models import build
 
 CPU = torch.device("cpu")

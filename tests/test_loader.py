@@ -12,22 +12,23 @@ from PIL import Image
 
 from looksam.draws import order
 from looksam.errors import UserError
-from looksam.loader import available_memory, batches, load
+from looksam.loader import batches, load
+from looksam.memory import available_memory
 from looksam.sample import Sample, png
 
-COLOUR = {"name": "tiny", "classes": 5, "height": 6, "width": 8, "channels": 3}
+COLOUR = {"name": "tiny", "classes": 5, "height": 6, "width": 8, "channels": 3, "decode": "once"}
 GREY = COLOUR | {"channels": 1}
 RANDOM = np.random.default_rng(0)
 TRAIN = [RANDOM.integers(0, 256, (6, 8, 3), dtype=np.uint8) for _ in range(5)]
 
 
-def write(out: Path, *test: bytes) -> Path:
+def write(out: Path, *test: bytes, dataset: dict[str, Any] = COLOUR) -> Path:
     """Shards of the five TRAIN images, two a shard, and of the given test files."""
     samples = [Sample("train", f"a{i}", png(image), "png", i) for i, image in enumerate(TRAIN)]
     samples += [
         Sample("test", f"b{i}", content, "png", 0) for i, content in enumerate(test or (png(TRAIN[0]),))
     ]
-    return write_shards(samples, out, 2)
+    return write_shards(samples, out, 2, dataset)
 
 
 def jpeg(image: Image.Image) -> bytes:
@@ -51,7 +52,7 @@ def test_colour_images_arrive_as_they_were(tmp_path: Path) -> None:
 
 
 def test_one_channel_is_the_grey_of_the_colours(tmp_path: Path) -> None:
-    images, _ = load(write(tmp_path), "train", GREY)
+    images, _ = load(write(tmp_path, dataset=GREY), "train", GREY)
     grey = np.array(Image.fromarray(TRAIN[3]).convert("L"))
     assert images.shape == (5, 1, 6, 8)
     assert np.array_equal(images[3, 0].numpy(), grey)
@@ -79,68 +80,25 @@ def test_a_larger_image_is_shrunk_to_cover_and_cut_at_its_centre(tmp_path: Path)
 
 def test_shrinking_averages_what_it_drops(tmp_path: Path) -> None:
     checkers = (np.indices((60, 80)).sum(0) % 2 * 255).astype(np.uint8)
-    images, _ = load(write(tmp_path, png(checkers)), "test", GREY)
+    images, _ = load(write(tmp_path, png(checkers), dataset=GREY), "test", GREY)
     assert (images.float() - 127.5).abs().max() < 3
 
 
 def test_a_smaller_image_is_enlarged(tmp_path: Path) -> None:
-    images, _ = load(write(tmp_path, png(np.full((2, 2), 99, dtype=np.uint8))), "test", GREY)
+    images, _ = load(write(tmp_path, png(np.full((2, 2), 99, dtype=np.uint8)), dataset=GREY), "test", GREY)
     assert images.shape == (1, 1, 6, 8)
     assert (images == 99).all()
-
-
-def test_shards_that_do_not_exist_say_how_to_make_them(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=r"index.parquet does not exist.*looksam shard .*source.json"):
-        load(tmp_path / "gone", "train", COLOUR)
-
-
-def test_a_damaged_index_says_what_to_do(tmp_path: Path) -> None:
-    write(tmp_path)
-    path = tmp_path / "index.parquet"
-    path.write_bytes(path.read_bytes()[:100])
-    with pytest.raises(UserError, match=r"index.parquet is damaged.*delete .* and run snakemake again"):
-        load(tmp_path, "train", COLOUR)
-
-
-def test_a_split_without_images_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="lists no validation images"):
-        load(write(tmp_path), "validation", COLOUR)
-
-
-def test_a_shard_cut_short_is_named_with_its_sample(tmp_path: Path) -> None:
-    path = write(tmp_path) / "train-000001.tar"
-    path.write_bytes(path.read_bytes()[:700])
-    with pytest.raises(
-        UserError, match=r"train-000001.tar was cut short.*sample a2.*delete .* run snakemake again"
-    ):
-        load(tmp_path, "train", COLOUR)
-
-
-def test_a_shard_with_one_changed_bit_is_named_with_its_sample(tmp_path: Path) -> None:
-    path = write(tmp_path) / "train-000001.tar"
-    content = bytearray(path.read_bytes())
-    content[600] ^= 1
-    path.write_bytes(content)
-    with pytest.raises(UserError, match=r"train-000001.tar was changed.*sample a2"):
-        load(tmp_path, "train", COLOUR)
-
-
-def test_a_shard_that_is_missing_is_named(tmp_path: Path) -> None:
-    (write(tmp_path) / "train-000002.tar").unlink()
-    with pytest.raises(UserError, match=r"train-000002.tar is missing; delete .* and run snakemake again"):
-        load(tmp_path, "train", COLOUR)
 
 
 def test_an_image_that_is_damaged_inside_is_named(tmp_path: Path) -> None:
     content = png(TRAIN[0])
     damaged = content[:45] + bytes(4) + content[49:]
     with pytest.raises(UserError, match=r"test-000000.tar: sample b0 cannot be decoded"):
-        load(write(tmp_path, damaged), "test", COLOUR)
+        write(tmp_path, damaged)
 
 
-def test_images_that_do_not_fit_into_memory_are_refused_before_they_are_decoded(tmp_path: Path) -> None:
-    path = write(tmp_path) / "train-000000.tar"
-    path.unlink()
+def test_images_that_do_not_fit_into_memory_are_refused(tmp_path: Path) -> None:
+    write(tmp_path)
     huge: dict[str, Any] = COLOUR | {"height": 10**6, "width": 10**6}
     with pytest.raises(
         UserError, match=r"train images of tiny take 13969\.8 GiB decoded, .*80% of the .* GiB"
@@ -150,6 +108,34 @@ def test_images_that_do_not_fit_into_memory_are_refused_before_they_are_decoded(
 
 def test_available_memory_is_less_than_a_machine_has_and_more_than_this_test_needs() -> None:
     assert 2**26 < available_memory() < 2**50
+
+
+def test_decoded_images_that_were_changed_are_refused(tmp_path: Path) -> None:
+    path = write(tmp_path) / "train.npy"
+    content = bytearray(path.read_bytes())
+    content[-1] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(UserError, match=r"train\.npy was changed after it was written.*delete .* run snake"):
+        load(tmp_path, "train", COLOUR)
+
+
+def test_decoded_images_that_are_missing_are_named(tmp_path: Path) -> None:
+    (write(tmp_path) / "train.npy").unlink()
+    with pytest.raises(UserError, match=r"train\.npy, the decoded images, .* is missing or damaged"):
+        load(tmp_path, "train", COLOUR)
+
+
+def test_decoded_images_are_mapped_and_not_read(tmp_path: Path) -> None:
+    images, _ = load(write(tmp_path), "train", COLOUR)
+    maps = Path("/proc/self/maps").read_text()
+    assert str(tmp_path / "train.npy") in maps
+    assert images.is_contiguous()
+
+
+def test_writing_into_the_images_leaves_the_file_alone(tmp_path: Path) -> None:
+    images, _ = load(write(tmp_path), "train", COLOUR)
+    images.zero_()
+    assert load(tmp_path, "train", COLOUR).images.any()
 
 
 def test_batches_are_equal_and_the_remainder_is_dropped() -> None:

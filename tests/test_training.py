@@ -1,5 +1,6 @@
 """Facts about a training: micro-batches, ranks, masks, and what a recipe may ask of a device."""
 
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -13,8 +14,10 @@ from tiny_runs import SETTINGS, digit_shards, requested, trained
 
 from looksam.distributed import Ranks
 from looksam.errors import UserError
-from looksam.loader import Images, batches
+from looksam.feed import Feed, MicroBatch
+from looksam.images import Images
 from looksam.models import build
+from looksam.prefetch import prefetched
 from looksam.train import seeded
 from looksam.training import Training, micro_batches
 
@@ -41,12 +44,17 @@ def training(images: Images, **settings: Any) -> Training:
 def steps(images: Images, count: int, **settings: Any) -> Training:
     """A training after so many steps."""
     made = training(images, **settings)
-    batch_size = made.settings["batch_size"]
-    for epoch in range(count):
-        for batch in batches(len(images.labels), batch_size, 0, epoch):
-            if made.history.steps < count:
-                made.step(images, batch)
+    feed = feed_of(made, images)
+    for _ in range(count):
+        made.step(feed)
     return made
+
+
+def feed_of(made: Training, images: Images) -> Iterator[MicroBatch]:
+    """What a training is fed from the step on where it is."""
+    chosen = made.settings | {"epochs": 99}
+    feed = Feed(images, chosen, made.micro_batches, 0, 1)
+    return prefetched(feed, range(made.history.steps * made.micro_batches, len(feed)), 0)
 
 
 def flat(made: Training) -> torch.Tensor:
@@ -158,8 +166,9 @@ def test_activation_checkpointing_keeps_fewer_activations() -> None:
 def test_the_evaluated_weights_are_the_moving_average_of_those_of_each_step() -> None:
     images, made = digits(60), training(digits(60), ema=0.75)
     average = None
-    for batch in batches(60, 15, 0, 0):
-        made.step(images, batch)
+    feed = feed_of(made, images)
+    for _ in range(4):
+        made.step(feed)
         average = flat(made) if average is None else 0.75 * average + 0.25 * flat(made)
     names = [name for name, _ in made.network.named_parameters()]
     found = torch.cat([made.weights()[name].flatten() for name in names])
@@ -205,10 +214,9 @@ def test_going_on_from_a_state_is_going_on_without_a_stop_to_the_bit(tmp_path: P
     torch.save(first.state(), tmp_path / "state.pt")
     again = training(images, **settings)
     again.load(torch.load(tmp_path / "state.pt", weights_only=True))
-    for epoch in range(1, 3):
-        for batch in batches(60, 15, 0, epoch)[2 if epoch == 1 else 0 :]:
-            if again.history.steps < 10:
-                again.step(images, batch)
+    feed = feed_of(again, images)
+    for _ in range(4):
+        again.step(feed)
     assert all(torch.equal(x, again.weights()[name]) for name, x in whole.weights().items())
     whole.history.fetch()
     again.history.fetch()

@@ -22,6 +22,7 @@ DIGITS: dict[str, Any] = {
     "train_images": 64,
     "test_images": 1733,
     "per_shard": 1000,
+    "decode": "once",
 }
 SETTINGS: dict[str, Any] = {
     "model": {"name": "tiny", "architecture": "resnet", "bottleneck": False, "width": 4, "blocks": [1, 1]},
@@ -47,7 +48,7 @@ def digit_shards(out: Path) -> Path:
     """Shards of 64 digits to train on and 100 to test with."""
     samples = list(single(DIGITS["train_images"]))
     tests = [sample for sample in samples if sample.split == "test"]
-    return write_shards([*(s for s in samples if s.split == "train"), *tests[:100]], out)
+    return write_shards([*(s for s in samples if s.split == "train"), *tests[:100]], out, dataset=DIGITS)
 
 
 def requested(folder: Path, shards: Path, **settings: Any) -> Path:
