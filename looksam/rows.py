@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
@@ -40,6 +41,7 @@ class Rows:
     shards: list[str]
     samples: NDArray[np.void]
     _files: dict[int, int] = field(default_factory=dict)
+    _shared: Any = None
 
     def __len__(self) -> int:
         return len(self.samples)
@@ -111,7 +113,8 @@ class Rows:
         return self._files[shard]
 
     def __del__(self) -> None:
-        for file in self._files.values():
+        # what could not be unpickled has none
+        for file in self.__dict__.get("_files", {}).values():
             os.close(file)
 
     def undecodable(self, position: int, error: Exception) -> UserError:
@@ -122,10 +125,14 @@ class Rows:
         )
 
     def __getstate__(self) -> dict[str, Any]:
-        """The samples as a tensor, which torch hands to another process as memory that both share."""
+        """The samples as a tensor, which torch hands to other processes as memory that all share."""
         import torch
 
-        return self.__dict__ | {"samples": torch.from_numpy(self.samples.view(np.uint8)), "_files": {}}
+        if self._shared is None:
+            # kept, because the memory goes with the tensor, and the other process may yet have to open it
+            self._shared = torch.from_numpy(self.samples.view(np.uint8)).share_memory_()
+            self.samples = self._shared.numpy().view(SAMPLE)
+        return self.__dict__ | {"samples": self._shared, "_shared": None, "_files": {}}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__ |= state | {"samples": state["samples"].numpy().view(SAMPLE)}
@@ -169,9 +176,10 @@ def index_table(path: Path, split: str, columns: list[str]) -> pa.Table:
             f"looksam shard {shards / 'source.json'}"
         )
     try:
-        rows = pq.read_table(
-            path, columns=columns, filters=[("split", "=", split)], read_dictionary=["shard"]
-        )
+        # without pyarrow's threads: a worker that names a damaged sample is a fork, where they hang
+        with pq.ParquetFile(path, read_dictionary=["shard", "split"]) as file:
+            table = file.read(["split", *columns], use_threads=False)
+        rows = table.filter(pc.equal(table["split"], split)).drop_columns("split")
     except (pa.ArrowException, OSError) as error:
         raise UserError(f"{path} is damaged ({error}); delete {shards} and run snakemake again") from error
     if not rows.num_rows:
