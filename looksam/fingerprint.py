@@ -16,7 +16,17 @@ Definition = ast.FunctionDef | ast.ClassDef | ast.Assign | ast.AnnAssign
 
 # module-level dicts from a name that may stand in a run's settings to what it chooses
 CHOICES = frozenset(
-    {"ASCENTS", "DESCENTS", "ALPHAS", "ARCHITECTURES", "OPTIMIZERS", "SCHEDULES", "AUGMENTS", "SOURCES"}
+    {
+        "ASCENTS",
+        "DESCENTS",
+        "ALPHAS",
+        "ARCHITECTURES",
+        "OPTIMIZERS",
+        "SCHEDULES",
+        "AUGMENTS",
+        "LOADERS",
+        "SOURCES",
+    }
 )
 
 # modules that show, write or refuse things, and decide no number

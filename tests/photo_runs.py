@@ -15,7 +15,7 @@ from looksam.sharding import Options, shard_to
 
 PHOTOS: dict[str, Any] = {
     "name": "photos",
-    "source": "image-folder",
+    "source": "files",
     "height": 32,
     "width": 32,
     "channels": 3,

@@ -24,7 +24,17 @@ WORDS = {
     "sam": {"vit", "lamb", "linear", "resized-crop", "flip", "files", "each-time", "global", "g_s"},
     "looksam-5": {"vit", "lamb", "linear", "resized-crop", "flip", "files", "each-time", "global", "g_v"},
     "layersam": {"vit", "lamb", "linear", "resized-crop", "flip", "files", "each-time", "layerwise", "g_s"},
-    "look-layersam-5": {"vit", "lamb", "linear", "resized-crop", "flip", "files", "each-time", "layerwise", "g_v"},
+    "look-layersam-5": {
+        "vit",
+        "lamb",
+        "linear",
+        "resized-crop",
+        "flip",
+        "files",
+        "each-time",
+        "layerwise",
+        "g_v",
+    },
 }
 
 
@@ -98,8 +108,7 @@ def test_a_row_that_no_table_of_the_paper_names_counts_for_its_own_runs_alone(
         ("train", "fit"),
         ("train", "train"),
         ("loader", "load"),
-        ("feed", "Feed"),
-        ("images", "Photographs"),
+        ("loader", "batches"),
         ("crops", "window"),
         ("draws", "order"),
         ("augment", "training_batch"),

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from made_shards import write_shards
 from photo_runs import PHOTOS, photo, photo_shards, photographs
 from PIL import Image
 from torchvision.transforms import v2
@@ -14,15 +15,12 @@ from looksam.errors import UserError
 from looksam.images import Images, Photographs
 from looksam.rows import read_index
 from looksam.sample import Sample
-from looksam.shards import write_shards
-
-SQUARE = PHOTOS | {"height": 40, "width": 40, "resize": 40}
 
 
 def of(folder: Path, *contents: bytes, channels: int = 3) -> Photographs:
     """Photographs of these files."""
     samples = [Sample("train", f"a{i}", content, "jpg", 0) for i, content in enumerate(contents)]
-    write_shards(PHOTOS, [*samples, Sample("test", "b", b"", "jpg", 0)], folder, 10)
+    write_shards(samples, folder)
     return Photographs(read_index(folder, "train"), PHOTOS | {"channels": channels})
 
 
@@ -71,9 +69,10 @@ def test_an_image_of_any_shape_becomes_one_of_the_networks(tmp_path: Path) -> No
     assert of(tmp_path, buffer.getvalue()).at(torch.tensor([0])).shape == (1, 3, 32, 32)
 
 
-def test_an_image_cut_short_before_it_was_sharded_is_named(tmp_path: Path) -> None:
-    data = of(tmp_path, photo(1)[:900])
-    with pytest.raises(UserError, match=r"train-000000\.tar: sample a0 cannot be decoded \(.*truncated"):
+def test_an_image_that_is_damaged_inside_is_named(tmp_path: Path) -> None:
+    content = photo(1, kind="PNG")
+    data = of(tmp_path, content[:45] + bytes(4) + content[49:])
+    with pytest.raises(UserError, match=r"train-000000\.tar: sample a0 cannot be decoded"):
         data.at(torch.tensor([0]))
 
 
