@@ -59,11 +59,12 @@ def evaluate(request: Path, runs: Path, evaluations: Path, workers: int | None =
         for wanted in json.loads(request.read_text())["runs"]:
             folder = runs / wanted["run"]
             metrics = run_metrics(folder, wanted["code"], ranks, workers)
-            timing = json.loads((folder / "timing.json").read_text())
-            known = metrics | timing | packed(folder / "outcomes.parquet")
-            rows.append({name: known.get(name) for name in EVALUATIONS.names})
-        table = pa.Table.from_pylist(rows, schema=EVALUATIONS)
+            if ranks.is_first:
+                timing = json.loads((folder / "timing.json").read_text())
+                known = metrics | timing | packed(folder / "outcomes.parquet")
+                rows.append({name: known.get(name) for name in EVALUATIONS.names})
         if ranks.is_first:
+            table = pa.Table.from_pylist(rows, schema=EVALUATIONS)
             replace_file(evaluations, lambda path: pq.write_table(table, path))
 
 
