@@ -29,7 +29,7 @@ def write_shards(
             job = Job(str(path), split, rows[begin : begin + per_shard], False, "")
             made = write_shard(job)
             assert not made.broken
-            write_part(path, job, made)
+            write_part(job, made)
             names.append(path.name)
     write_index(out, names, listing, {}, partial(write_decoded, out, dataset or {}))
     return out

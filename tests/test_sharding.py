@@ -11,6 +11,7 @@ from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
+import torch
 import webdataset
 from image_trees import contents_by_source, jpeg, sharded, tree
 from timm.data import create_dataset
@@ -99,10 +100,9 @@ def test_timm_reads_the_shards(photos: Path, tmp_path: Path, split: str) -> None
 
 
 def test_the_loader_reads_the_shards(photos: Path, tmp_path: Path) -> None:
-    images = load(
-        made(photos, tmp_path / "out"), "test", {"name": "x", "height": 9, "width": 12, "channels": 3}
-    )
-    assert images.images.shape == (6, 3, 9, 12)
+    size = {"height": 9, "width": 12, "resize": 12, "channels": 3}
+    data = load(made(photos, tmp_path / "out"), "test", {"name": "x", "decode": "each-time", **size})
+    assert data.at(torch.arange(6)).shape == (6, 3, 9, 12)
 
 
 def test_a_rerun_writes_no_shard_again(photos: Path, tmp_path: Path) -> None:
