@@ -61,9 +61,13 @@ def processes_of(name: str, host: int | None = None) -> list[int]:
 
 
 def kill(name: str, host: int | None = None, number: int = signal.SIGKILL) -> None:
-    for pid in processes_of(name, host):
-        with suppress(ProcessLookupError):
-            os.kill(pid, number)
+    while pids := processes_of(name, host):
+        for pid in pids:
+            with suppress(ProcessLookupError):
+                os.kill(pid, number)
+        if number != signal.SIGKILL:
+            return
+        time.sleep(0.02)  # one that was started meanwhile must not outlive its slice
 
 
 def create(arguments: argparse.Namespace) -> None:
