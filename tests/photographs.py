@@ -17,7 +17,7 @@ def photograph(number: int, width: int, height: int, size: int) -> bytes:
         random = np.random.RandomState(number)
         left, top = random.randint(photo.width - width + 1), random.randint(photo.height - height + 1)
         part = photo.crop((left, top, left + width, top + height))
-    contents = (saved(part, quality) for quality in range(96, 0, -1))
+    contents = (saved(part, quality) for quality in range(100, 0, -1))
     return next(content for content in contents if len(content) <= size)
 
 
