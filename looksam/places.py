@@ -5,6 +5,7 @@ from collections.abc import Callable
 from functools import lru_cache
 from io import BufferedReader
 from pathlib import Path
+from threading import local
 from typing import NamedTuple
 
 # the largest image file that is read; ImageNet's largest has 15 MB
@@ -60,10 +61,7 @@ def whole_file(place: Place) -> bytes:
 
 def span(place: Place) -> bytes:
     """So many bytes from an offset of a file that holds many images, such as a tar."""
-    # kept by a name, for another thread may have it leave the cache, which closes it
-    file = opened(place.path)
-    # with its own offset, for threads share the file
-    content = os.pread(file.fileno(), place.size, place.offset)
+    content = os.pread(opened(place.path).fileno(), place.size, place.offset)
     if len(content) < place.size:
         raise OSError(f"it ends {place.size - len(content)} bytes before the image does")
     return content
@@ -81,7 +79,21 @@ PLACES: dict[str, Callable[[Place], bytes]] = {
 }
 
 
-@lru_cache(maxsize=16)
-def opened(path: str) -> BufferedReader:
-    """A file that stays open for the next image in it."""
+def open_file(path: str) -> BufferedReader:
+    """The file, opened to be read."""
     return Path(path).open("rb")
+
+
+class _Opened(local):
+    """Files that this thread keeps open for the next image in them; no other moves where it reads."""
+
+    def __init__(self) -> None:
+        self.file = lru_cache(maxsize=16)(open_file)
+
+
+_opened = _Opened()
+
+
+def opened(path: str) -> BufferedReader:
+    """A file that stays open for the next image in it, in this thread."""
+    return _opened.file(path)
