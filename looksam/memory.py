@@ -15,8 +15,9 @@ def check_memory(wanted: int, what: str) -> None:
     if wanted > SHARE_OF_MEMORY * available:
         raise UserError(
             f"{what} take {wanted / 2**30:.1f} GiB decoded, which is more than {SHARE_OF_MEMORY:.0%} of the "
-            f"{available / 2**30:.1f} GiB of memory available; images are trained from memory, so use a "
-            "machine with more of it, or a smaller height and width"
+            f"{available / 2**30:.1f} GiB of memory available; a data set that is decoded once "
+            "is trained from memory, so use a machine with more of it, a smaller height and width, or decode: "
+            "each-time in config/datasets.yaml"
         )
 
 

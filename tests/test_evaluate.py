@@ -260,7 +260,7 @@ def test_with_fewer_than_five_classes_top5_is_of_all(tmp_path: Path) -> None:
     image = png(torch.zeros(8, 8, dtype=torch.uint8).numpy())
     trains = [Sample("train", f"train-{i}", image, "png", i % 3) for i in range(15)]
     samples = [*trains, *(s._replace(split="test", key=f"test-{s.label}-{s.key}") for s in trains)]
-    write_shards(samples, tmp_path / "shards")
+    write_shards(samples, tmp_path / "shards", dataset=dataset)
     folder = trained(tmp_path / "runs" / "three", tmp_path / "shards", dataset=dataset, augment="none")
     assert run_metrics(folder, "c")["top5"] == 1.0
 
