@@ -28,17 +28,17 @@ MIXUP_ALPHA = 0.2
 def evaluation_batch(images: Tensor) -> Tensor:
     """Images [B, C, H, W] of 0..255, uint8 or float, as float32 in [-1, 1]."""
     # in place, because new memory costs as much as the arithmetic
-    return images.float().div(255).sub_(0.5).div_(0.5)
+    return torch.div(images, 255).sub_(0.5).div_(0.5)
 
 
 class Draws(NamedTuple):
-    """What draws start from: a key for each image, int64 [B], and one for the whole batch.
+    """What draws start from: a key for each image, int64 [n], and those of the whole batch.
 
     size: height and width that a network is given.
     """
 
     images: Tensor
-    batch: int
+    batch: Tensor
     size: tuple[int, int]
 
 
@@ -63,7 +63,7 @@ def training_batch(
         places = torch.cat([places[:1] - 1, places])  # the first image is mixed with the one before it
     some = batch[places]
     targets = one_hot(data.labels[some], classes).float()
-    draws = Draws(keys[places], int(mix(keys + 5).sum()), data.size)
+    draws = Draws(keys[places], keys, data.size)
     images: Any = data.pictures(some) if "resized-crop" in chosen else data.at(some)
     for name, augment in AUGMENTS.items():
         if name in chosen:
@@ -140,7 +140,7 @@ def mixup(images: Tensor, targets: Tensor, draws: Draws) -> tuple[Tensor, Tensor
     Mixing 0..255 is mixing normalised images, because the normalisation is affine.
     """
     with torch.random.fork_rng(devices=[]):
-        seed_cpu(draws.batch)
+        seed_cpu(int(mix(draws.batch + 5).sum()))
         share = float(Beta(MIXUP_ALPHA, MIXUP_ALPHA).sample())
     images = images.float()
     return (

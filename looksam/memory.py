@@ -16,8 +16,8 @@ def check_memory(wanted: int, what: str) -> None:
         raise UserError(
             f"{what} take {wanted / 2**30:.1f} GiB decoded, which is more than {SHARE_OF_MEMORY:.0%} of the "
             f"{available / 2**30:.1f} GiB of memory available; a data set that is decoded once "
-            "is trained from memory, so use a machine with more of it, a smaller height and width, or decode: "
-            "each-time in config/datasets.yaml"
+            "is trained from memory, so use a machine with more of it, a smaller height and width, or "
+            "decode: each-time in config/datasets.yaml"
         )
 
 

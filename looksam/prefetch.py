@@ -8,6 +8,7 @@ from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from multiprocessing import resource_tracker
 from pathlib import Path
+from threading import Thread
 from typing import Protocol, TypeVar
 
 import torch
@@ -86,12 +87,28 @@ def started(items: Items[Item], numbers: range, workers: int, pin: bool) -> Iter
         collate_fn=as_it_is,
         num_workers=workers,
         prefetch_factor=AHEAD,
+        worker_init_fn=end_with_parent,
         multiprocessing_context=context,
         pin_memory=pin,
         generator=torch.Generator(),  # or it would draw from the global one
     )
     with deaf():
         return iter(loader)
+
+
+def end_with_parent(number: int) -> None:
+    """Let this worker end once the process that it reads for is dead.
+
+    The server does not, as long as its workers live, and torch's loader looks at the server alone.
+    """
+    Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    parent.join()
+    os._exit(1)
 
 
 def as_it_is(item: Item) -> Item:
