@@ -13,6 +13,7 @@ import numpy as np
 from looksam.hits import unpacked
 from looksam.intervals import LEVEL, RESAMPLES, Difference, bootstrap, holm, welch
 from looksam.metrics import METRICS
+from looksam.origins import SEVERAL
 
 Cell = Mapping[str, Any]
 # by run, its evaluation
@@ -48,12 +49,17 @@ def groups(cells: Sequence[Cell], keys: Collection[str]) -> list[list[int]]:
     found: dict[tuple[str, str, str | None], list[int]] = {}
     for index, cell in enumerate(cells):
         metric = METRICS.get(cell["metric"])
-        if metric and metric.better and cell["value"] is not None:
+        if metric and metric.better and cell["value"] is not None and not (metric.is_time and mixed(cell)):
             rest = {key: v for key, v in json.loads(cell["coordinates"]).items() if key not in keys}
             # times from different devices do not compare
             device = cell["device"] if metric.is_time else None
             found.setdefault((cell["metric"], json.dumps(rest, sort_keys=True), device), []).append(index)
     return [group for group in found.values() if len(group) > 1]
+
+
+def mixed(cell: Cell) -> bool:
+    """Whether the cell's runs are from several devices, of which no time is a mean."""
+    return SEVERAL in (cell["device"] or "")
 
 
 def difference(cell: Cell, other: Cell, evaluated: Evaluated) -> Difference:

@@ -9,6 +9,7 @@ from typing import Any
 from looksam.comparisons import Evaluated, over_images
 from looksam.intervals import RESAMPLES, Difference, Draws, Spread, paired
 from looksam.metrics import METRICS
+from looksam.origins import SEVERAL
 from looksam.tables import Cell, Table
 
 Settings = Mapping[str, Any]
@@ -77,7 +78,7 @@ def absence(a: Cell, b: Cell, names: Sequence[str]) -> str:
     for cell, name in zip((a, b), names, strict=True):
         if cell.value is None:
             return GONE.get(cell.status, "{} was not run: " + (cell.absent or cell.status)).format(name)
-    if METRICS[a.metric].is_time and a.device != b.device:
+    if METRICS[a.metric].is_time and (a.device != b.device or SEVERAL in (a.device or "")):
         return "their times are from different devices"
     return "" if common_seeds(a, b) else "they have no seed in common"
 

@@ -13,6 +13,8 @@ from scipy.special import stdtr, stdtrit
 # of every interval and of every test, two-sided
 LEVEL = 0.05
 RESAMPLES = 10_000
+# accuracies and logarithms that are equal but for rounding are apart by less, and no two that differ
+EQUAL = 1e-12
 
 
 class Draws(NamedTuple):
@@ -87,7 +89,8 @@ def mean(values: Sequence[float]) -> Difference:
     n = (len(values), len(values))
     if len(values) < 2:
         return Difference(values[0], n, True, None, "one seed")
-    se = math.sqrt(variance(values) / len(values))
+    is_flat = max(values) - min(values) < EQUAL
+    se = 0.0 if is_flat else math.sqrt(variance(values) / len(values))
     spread = Spread(se, len(values) - 1) if se else None
     return Difference(fmean(values), n, True, spread, "" if se else NO_SPREAD)
 

@@ -24,6 +24,8 @@ ENVIRONMENT = pa.struct(
 
 Environment = Mapping[str, Any] | None
 UNKNOWN = "not recorded"
+# between the environments of a cell whose runs are from more than one
+SEVERAL = " / "
 
 
 class Origin(NamedTuple):
@@ -121,4 +123,4 @@ def words(field: str, value: str) -> str:
 
 def together(texts: Sequence[str]) -> str | None:
     """The different ones in one text; None where there is none."""
-    return " / ".join(dict.fromkeys(texts)) or None
+    return SEVERAL.join(dict.fromkeys(texts)) or None

@@ -175,6 +175,14 @@ def test_times_of_other_devices_do_not_compete(tmp_path: Path) -> None:
     assert [(cell.best, cell.to_best) for cell in cells] == [(False, None), (False, None)]
 
 
+def test_a_time_whose_runs_are_from_two_devices_competes_with_none(tmp_path: Path) -> None:
+    other = evaluation("x", 0.5, device="NVIDIA H100")["environment"]
+    cells = [timed("vanilla", [2.0, 2.1]), timed("sam", [3.0, 3.1])]
+    for _, runs in cells:
+        runs[1]["environment"] = other
+    assert not any(cell.best or cell.to_best for cell in table(tmp_path, *cells).cells)
+
+
 def test_a_difference_is_told_with_its_unit(tmp_path: Path) -> None:
     told = to_best(three(tmp_path)[0])
     assert told is not None

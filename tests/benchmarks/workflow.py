@@ -65,8 +65,9 @@ REPORT = """
 from pathlib import Path
 from looksam.cli import main
 tables = sorted(str(path) for path in Path("results/tables").glob("*.parquet"))
+made_of = ["--tables", *tables, "--verdicts", "results/verdicts.json", "--templates", "reports/templates"]
 written = ["--html", "reports/all_tables.html", "--exports", "reports/tables"]
-main(["report", "results/report.json", "--tables", *tables, "--templates", "reports/templates", *written])
+main(["report", "results/report.json", *made_of, *written])
 """
 COMMAND = "from looksam.cli import main; main({!r})"
 FINISH = "from pathlib import Path; from large_study import finished; finished(Path())"
@@ -83,6 +84,7 @@ STEPS = {
     "looksam status": python(COMMAND.format(["status", "results"])),
     "": python(FINISH),
     "tabulate": python(TABULATE),
+    "judge": python(COMMAND.format(["judge", "results/claims.json", "--verdicts", "results/verdicts.json"])),
     "report": python(REPORT),
     "dry run, all done": DRY_RUN,
 }
