@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from looksam.contrasts import Evidence, tested_by
+from looksam.contrasts import Evidence, how_tested
 from looksam.intervals import LEVEL, holm
 from looksam.shown import table_label, with_interval
 from looksam.tables import COMPARABLE
@@ -132,5 +132,5 @@ def rule(parts: Sequence[Mapping[str, Any]]) -> str:
 
 def finding(one: Weighed, says: str) -> Finding:
     """A comparison as the file keeps it."""
-    test = f"not tested: {one.obstacle}" if one.found is None else tested_by(one.found)
+    test = f"not tested: {one.obstacle}" if one.found is None else how_tested(one.found)
     return Finding(one.table, one.what, *one.numbers, one.seeds, says, test)

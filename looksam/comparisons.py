@@ -86,10 +86,10 @@ def written(one: Difference, is_ratio: bool, p: float | None) -> dict[str, Any]:
     numbers = {"to_best": one.value, "to_best_low": low, "to_best_high": high}
     if is_ratio:
         numbers = {name: None if x is None else math.exp(x) for name, x in numbers.items()}
-    return {**numbers, "to_best_p": p, "carried": p is not None and p <= LEVEL, "test": tested_by(one)}
+    return {**numbers, "to_best_p": p, "carried": p is not None and p <= LEVEL, "test": how_tested(one)}
 
 
-def tested_by(one: Difference) -> str:
+def how_tested(one: Difference) -> str:
     """What tested a difference, or why nothing did."""
     if not one.spread:
         return f"not tested: {one.untested}"

@@ -93,7 +93,7 @@ def diverged(cells: Sequence[Cell], names: Sequence[str]) -> str:
     return " and ".join(lost)
 
 
-def tested_by(one: Difference) -> str:
+def how_tested(one: Difference) -> str:
     """What gave a contrast its interval, or why it has none."""
     if isinstance(one.spread, Spread):
         return f"Student's t over {one.n[0]} seeds" + (", paired" if one.paired else "")
