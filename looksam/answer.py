@@ -166,7 +166,8 @@ def missing(every: Sequence[Pooled], scales: Sequence[str]) -> list[str]:
     """What would be needed to say more, each once."""
     found: dict[str, None] = {}
     for one in every:
-        name = f"{METRICS[one.metric].label}, {one.of} beside {one.against}"
+        what = "Time" if METRICS[one.metric].is_time else "Accuracy"
+        name = f"{what} of {one.of} beside {one.against}"
         if one.found is None:
             found[f"{name}: {one.why}."] = None
         elif not one.is_of_seeds:

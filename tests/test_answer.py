@@ -134,14 +134,14 @@ def test_one_seed_answers_nothing_and_says_of_what_its_interval_is(tmp_path: Pat
 
 
 def test_one_seed_asks_for_more(tmp_path: Path) -> None:
-    assert "top-1 accuracy (%), looksam-5 beside sam: more seeds; there is 1." in one_seed(tmp_path).missing
+    assert "Accuracy of looksam-5 beside sam: more seeds; there is 1." in one_seed(tmp_path).missing
 
 
 def test_without_sam_there_is_no_answer(tmp_path: Path) -> None:
     told = answered(tmp_path, {"sam": "not run at this scale"}, {"sam": "not run at this scale"})
     assert told.headline.startswith("In this study, looksam-5 was not compared with sam")
     assert "not measured, because sam was not run: not run at this scale" in told.sentences[0]
-    assert "top-1 accuracy (%), looksam-5 beside sam: sam was not run: not run at this scale." in told.missing
+    assert "Accuracy of looksam-5 beside sam: sam was not run: not run at this scale." in told.missing
 
 
 def test_a_study_without_these_tables_says_so() -> None:
