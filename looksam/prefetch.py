@@ -70,6 +70,10 @@ def prefetched(items: Items[Item], numbers: range, workers: int, pin: bool = Fal
             f"a worker that reads images was killed, maybe for want of memory ({error}); run the same "
             "command again, with fewer --workers if memory was short"
         ) from error
+    finally:
+        if workers:
+            # an error's traceback keeps the iterator, and at exit Python would wait for workers that are deaf
+            found._shutdown_workers()  # type: ignore[attr-defined]
 
 
 def started(items: Items[Item], numbers: range, workers: int, pin: bool) -> Iterator[Item | UserError]:

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from looksam.errors import UserError
 from looksam.splits import FROM, of_split
+from looksam.ustar import BLOCK, NAME_BYTES
 
 # a sample of Rows, 68 bytes: shard: position in its `shards`. row: position among its split's in the file
 SAMPLE = np.dtype(
@@ -97,8 +98,14 @@ class Rows:
         return self.folder / self.shards[number]
 
     def key(self, position: int) -> str:
-        """The sample's key."""
-        return self.keys([position])[0]
+        """The sample's key, by the header before its image.
+
+        Not by the file of the index: a worker is a fork, in which pyarrow may wait for threads that it lost.
+        """
+        sample = self.samples[position]
+        at = max(0, sample["offset"].item() - BLOCK)
+        name = os.pread(self._opened(sample["shard"].item()), NAME_BYTES, at).rstrip(b"\0")
+        return name.decode("ascii", "replace").rpartition(".")[0] or f"number {position}"
 
     def _opened(self, shard: int) -> int:
         """Descriptor of a shard; those opened first are closed where too many are."""
@@ -176,7 +183,6 @@ def index_table(path: Path, split: str, columns: list[str]) -> pa.Table:
             f"looksam shard {shards / 'source.json'}"
         )
     try:
-        # without pyarrow's threads: a worker that names a damaged sample is a fork, where they hang
         with pq.ParquetFile(path, read_dictionary=["shard", "split"]) as file:
             table = file.read(["split", *columns], use_threads=False)
         rows = table.filter(pc.equal(table["split"], split)).drop_columns("split")
