@@ -1,6 +1,6 @@
 """The parts of a table of a study: its rows and columns, its cells, and the runs that fill them."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -110,3 +110,18 @@ def competing(table: Table) -> list[str]:
     if "facts" in table.spec or table.searches:
         return []
     return asked or [key for key in ("method",) if key in varied]
+
+
+def report_request(tables: Iterable[Table], chosen: Row, requests: Mapping[str, Row]) -> Row:
+    """The request of the report, less its code.
+
+    runs: of each the fingerprint of what trains it at present, to mark those that other code trained.
+    """
+    filled = [table for table in tables if table.runs]
+    runs = {run: requests[f"results/runs/{run}/run.json"]["code"] for table in filled for run in table.runs}
+    return {
+        "tables": [table.name for table in tables],
+        "evaluations": [f"results/evaluations/{table.name}.parquet" for table in filled],
+        "chosen": chosen,
+        "runs": runs,
+    }

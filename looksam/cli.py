@@ -11,6 +11,7 @@ from pathlib import Path
 
 from looksam.arguments import count, natural
 from looksam.errors import Preempted, UserError
+from looksam.report_commands import add_report
 from looksam.requests import consumed
 from looksam.shard_commands import add_shard, add_sources, add_verify
 from looksam.tpu import add_tpu
@@ -89,12 +90,8 @@ def parser() -> argparse.ArgumentParser:
     sub.add_argument("--tables", type=Path, nargs="*", default=[], help="Parquet tables")
     sub.add_argument("--evaluations", type=Path, nargs="*", default=[], help="of these tables' runs")
     sub.add_argument("--verdicts", type=Path, required=True, help="JSON file to write")
-    sub = command("report", report, "results/report.json")
-    sub.add_argument("--tables", type=Path, nargs="+", required=True, help="Parquet tables, in order")
-    sub.add_argument("--verdicts", type=Path, required=True, help="JSON file of `looksam judge`")
-    sub.add_argument("--templates", type=Path, required=True, help="folder of the Jinja2 templates")
-    sub.add_argument("--html", type=Path, required=True, help="page to write")
-    sub.add_argument("--exports", type=Path, required=True, help="folder for <table>.csv, .md and .tex")
+    about = "Render the tables as one page, and each as CSV, Markdown and LaTeX."
+    add_report(commands.add_parser("report", help=about, description=about))
     add_plan(commands.add_parser("plan", help=plan.__doc__, description=plan.__doc__))
     add_status(commands.add_parser("status", help=status.__doc__, description=status.__doc__))
     about = "Train on TPU slices; list them, and delete those left behind."
@@ -188,14 +185,6 @@ def judge(parsed: argparse.Namespace) -> None:
 
     with consumed(parsed.request):
         judge(parsed.request, parsed.tables, parsed.evaluations, parsed.verdicts)
-
-
-def report(parsed: argparse.Namespace) -> None:
-    """Render the tables as one page, and each as CSV, Markdown and LaTeX."""
-    from looksam.report import report
-
-    with consumed(parsed.request):
-        report(parsed.tables, parsed.verdicts, parsed.templates, parsed.html, parsed.exports)
 
 
 def plan(parsed: argparse.Namespace) -> None:

@@ -4,7 +4,7 @@ import hashlib
 import json
 import math
 from collections.abc import Mapping
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,7 @@ from looksam.hits import packed
 from looksam.models import build
 from looksam.origins import ENVIRONMENT
 from looksam.outcomes import OUTCOMES, judging_images, outcomes, summary, write
+from looksam.provenance import RECORDED, recorded
 
 EVALUATIONS = pa.schema(
     [
@@ -43,6 +44,7 @@ EVALUATIONS = pa.schema(
         ("seconds_per_epoch", pa.float64()),
         ("images_per_second", pa.float64()),
         ("environment", ENVIRONMENT),
+        *RECORDED,
     ]
 )
 
@@ -56,12 +58,15 @@ def evaluate(request: Path, runs: Path, evaluations: Path, workers: int | None =
     """
     with joined() as ranks:
         rows = []
+        # runs share their data's index, which may be large
+        digest = cache(sha256)
         for wanted in json.loads(request.read_text())["runs"]:
             folder = runs / wanted["run"]
             metrics = run_metrics(folder, wanted["code"], ranks, workers)
             if ranks.is_first:
                 timing = json.loads((folder / "timing.json").read_text())
                 known = metrics | timing | packed(folder / "outcomes.parquet")
+                known |= recorded(folder, run_text(folder / "run.json"), digest)
                 rows.append({name: known.get(name) for name in EVALUATIONS.names})
         if ranks.is_first:
             table = pa.Table.from_pylist(rows, schema=EVALUATIONS)

@@ -15,6 +15,7 @@ from looksam.exports import export
 from looksam.files import replace_with
 from looksam.metrics import METRICS
 from looksam.plots import against_k
+from looksam.provenance import NOT_RECORDED, Provenance
 from looksam.published import STATUSES
 from looksam.shown import difference, ours, shown, table_label
 from looksam.tables import COMPARABLE, Cell, Table, read
@@ -64,10 +65,17 @@ class Words:
         return f"paper {self.paper}{self.mark}{against}" if self.paper else ""
 
 
-def report(tables: Sequence[Path], verdicts: Path, templates: Path, html: Path, exports: Path) -> None:
+def report(
+    tables: Sequence[Path],
+    verdicts: Path,
+    templates: Path,
+    html: Path,
+    exports: Path,
+    provenance: Mapping[str, Provenance] = NOT_RECORDED,
+) -> None:
     """Write the page `html` and `exports`/<table>.{csv,md,tex} of these tables, in the order given.
 
-    verdicts: what `looksam judge` says of the paper's claims.
+    verdicts: what `looksam judge` says of the paper's claims. provenance: of the tables' runs, by run.
     """
     pages = [page(read(table)) for table in tables]
     # a table of facts, which no run fills, is of no scale
@@ -83,7 +91,7 @@ def report(tables: Sequence[Path], verdicts: Path, templates: Path, html: Path, 
     replace_with(
         html,
         web.get_template("all_tables.html.j2").render(
-            pages=pages, verdicts=read_verdicts(verdicts), **legend
+            pages=pages, verdicts=read_verdicts(verdicts), provenance=provenance, **legend
         ),
     )
     for one in pages:

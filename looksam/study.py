@@ -11,7 +11,7 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
-from looksam.cells import NOT_RUN, Cell, Place, Point, Run, Table, among, excluded, resting_on
+from looksam.cells import NOT_RUN, Cell, Place, Point, Run, Table, among, excluded, report_request, resting_on
 from looksam.config import Row, claimed, load_config
 from looksam.facts import OPTIMIZER_LABELS
 from looksam.fingerprint import Code
@@ -169,10 +169,8 @@ class Study:
             found[f"results/tables/{table.name}.json"] = request
         claims = self.config.claims | resting_on(claimed(self.config.claims), self.tables)
         found["results/claims.json"] = claims | {"code": code.fingerprint("judge", "judge")}
-        found["results/report.json"] = {
-            "tables": list(self.tables),
-            "code": code.fingerprint("report", "report"),
-        }
+        asked = report_request(self.tables.values(), self.config.chosen, found)
+        found["results/report.json"] = asked | {"code": code.fingerprint("report", "report")}
         return found
 
     def choices(self, search: Search) -> dict[str, Row]:

@@ -66,6 +66,7 @@ rule report:
         request="results/report.json",
         tables=expand("results/tables/{table}.parquet", table=TABLES),
         verdicts="results/verdicts.json",
+        evaluations=EVALUATIONS,
         page="reports/templates/all_tables.html.j2",
         style="reports/templates/style.css",
         markdown="reports/templates/table.md.j2",
@@ -73,6 +74,7 @@ rule report:
     output:
         page="reports/all_tables.html",
         exports=expand("reports/tables/{table}.{suffix}", table=TABLES, suffix=["csv", "md", "tex"]),
+        runs=expand("reports/tables/all_runs.{suffix}", suffix=["csv", "parquet"]),
     log:
         "results/logs/report.log",
     benchmark:
@@ -88,6 +90,7 @@ rule report:
         looksam report {input.request:q} \
             --tables {input.tables:q} \
             --verdicts {input.verdicts:q} \
+            --evaluations {input.evaluations:q} \
             --templates reports/templates \
             --html {output.page:q} \
             --exports reports/tables

@@ -1,0 +1,62 @@
+"""`looksam report`: the page and exports of finished tables, of some of them, or of a study as it stands."""
+
+import argparse
+from pathlib import Path
+
+from looksam.requests import consumed, read_request
+
+TABLES = Path("results/tables")
+REPORTS = Path("reports")
+
+
+def add_report(sub: argparse.ArgumentParser) -> None:
+    """The options of `looksam report`."""
+    sub.set_defaults(command=report)
+    request = Path("results/report.json")
+    sub.add_argument("request", type=Path, nargs="?", default=request, help="results/report.json")
+    sub.add_argument("--tables", type=Path, nargs="+", help="Parquet tables, in order; of the request")
+    sub.add_argument("--evaluations", type=Path, nargs="*", help="of their runs; of the request")
+    sub.add_argument("--templates", type=Path, default=REPORTS / "templates", help="of Jinja2; %(default)s")
+    sub.add_argument("--html", type=Path, help="page to write")
+    sub.add_argument("--exports", type=Path, help="folder for <table>.csv, .md and .tex, and all_runs.*")
+    only = "these tables alone, into reports/only/ where neither --html nor --exports says otherwise"
+    sub.add_argument("--only", nargs="+", action="extend", default=[], metavar="TABLE", help=only)
+
+
+def report(parsed: argparse.Namespace) -> None:
+    """Render the tables as one page, and each as CSV, Markdown and LaTeX."""
+    if parsed.only:
+        # no result that Snakemake asks for, so no request is consumed
+        selected(parsed)
+        return
+    with consumed(parsed.request):
+        asked = read_request(parsed.request)
+        tables = parsed.tables or [TABLES / f"{name}.parquet" for name in asked["tables"]]
+        write(parsed, tables, REPORTS / "all_tables.html", REPORTS / "tables")
+
+
+def selected(parsed: argparse.Namespace) -> None:
+    """Page and exports of the tables that are named."""
+    # here, because it brings the schema's checks, which no other command line waits for
+    from looksam.config import one_of
+
+    asked = read_request(parsed.request)
+    known = {path.stem: path for path in parsed.tables or [TABLES / f"{n}.parquet" for n in asked["tables"]]}
+    names = list(dict.fromkeys(one_of(name, "table", list(known), "--only") for name in parsed.only))
+    write(parsed, [known[name] for name in names], REPORTS / f"only/{'-'.join(names)}.html", REPORTS / "only")
+
+
+def write(parsed: argparse.Namespace, tables: list[Path], html: Path, exports: Path) -> None:
+    """Write page and exports where the command line says, or else there."""
+    from looksam.all_runs import export_runs
+    from looksam.provenance import provenances, read
+    from looksam.report import report
+
+    asked, names = read_request(parsed.request), {path.stem for path in tables}
+    evaluations = parsed.evaluations
+    if evaluations is None:
+        evaluations = [Path(path) for path in asked["evaluations"]]
+    rows = read([path for path in evaluations if path.stem in names])
+    provenance, folder = provenances(rows.values(), asked), parsed.exports or exports
+    report(tables, parsed.templates, parsed.html or html, folder, provenance)
+    export_runs(rows, provenance, folder)
