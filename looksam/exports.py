@@ -3,6 +3,7 @@
 import csv
 import io
 import re
+import unicodedata
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -21,7 +22,9 @@ LATEX = {char: f"\\{char}" for char in "&%$#_{}"} | {
     ">": r"\textgreater{}",
     "|": r"\textbar{}",
     '"': "''",
-    "\n": " ",
+    # after a line's end LaTeX takes these for its options
+    "[": "{[}",
+    "*": "{*}",
     "±": r"$\pm$",
     "−": "$-$",
     "×": r"$\times$",
@@ -37,6 +40,8 @@ LATEX = {char: f"\\{char}" for char in "&%$#_{}"} | {
     "§": r"\S{}",
     "¶": r"\P{}",
 }
+# by combining mark, the command that puts it on a letter
+ACCENTS = dict(zip("\u0300\u0301\u0302\u0303\u0308\u030a\u030c\u0327", "`'^~\"rvc", strict=True))
 
 
 def export(page: Mapping[str, Any], legend: Mapping[str, Any], templates: Path, folder: Path) -> None:
@@ -66,8 +71,18 @@ def escaping(templates: Path, escape: Callable[[object], str]) -> Environment:
 
 
 def latex(value: object) -> str:
-    """Text as LaTeX prints it."""
-    return "".join(LATEX.get(char, char) for char in str(value))
+    """Text as pdflatex prints it: a letter that its fonts lack stands as U+ and its number."""
+    return "".join(LATEX.get(char) or latex_char(char) for char in str(value))
+
+
+def latex_char(char: str) -> str:
+    """A character that is no mark of LaTeX's."""
+    if char.isascii():
+        return char if char.isprintable() else " "
+    base, *marks = list(unicodedata.normalize("NFD", char))
+    if base.isascii() and base.isalpha() and len(marks) == 1 and marks[0] in ACCENTS:
+        return f"\\{ACCENTS[marks[0]]}{{{base}}}"
+    return f"U+{ord(char):04X}"
 
 
 def markdown(value: object) -> str:

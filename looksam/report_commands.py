@@ -1,8 +1,10 @@
 """`looksam report`: the page and exports of finished tables, of some of them, or of a study as it stands."""
 
 import argparse
+import time
 from pathlib import Path
 
+from looksam.errors import UserError
 from looksam.requests import consumed, read_request
 
 TABLES = Path("results/tables")
@@ -21,10 +23,17 @@ def add_report(sub: argparse.ArgumentParser) -> None:
     sub.add_argument("--exports", type=Path, help="folder for <table>.csv, .md and .tex, and all_runs.*")
     only = "these tables alone, into reports/only/ where neither --html nor --exports says otherwise"
     sub.add_argument("--only", nargs="+", action="extend", default=[], metavar="TABLE", help=only)
+    so_far = "a page of the study as it stands, into reports/so_far.html where --html does not say otherwise"
+    sub.add_argument("--so-far", action="store_true", help=so_far)
+    over = "with --so-far, laid over config/config.yaml, as snakemake --configfile does"
+    sub.add_argument("--config", type=Path, nargs="+", action="extend", default=[], metavar="FILE", help=over)
 
 
 def report(parsed: argparse.Namespace) -> None:
     """Render the tables as one page, and each as CSV, Markdown and LaTeX."""
+    if parsed.so_far:
+        unfinished(parsed)
+        return
     if parsed.only:
         # no result that Snakemake asks for, so no request is consumed
         selected(parsed)
@@ -33,6 +42,16 @@ def report(parsed: argparse.Namespace) -> None:
         asked = read_request(parsed.request)
         tables = parsed.tables or [TABLES / f"{name}.parquet" for name in asked["tables"]]
         write(parsed, tables, REPORTS / "all_tables.html", REPORTS / "tables")
+
+
+def unfinished(parsed: argparse.Namespace) -> None:
+    """The page of the study that the config asks for, as it stands now; nothing else is written."""
+    from looksam.plan import chosen
+    from looksam.so_far import so_far
+    from looksam.study import Study
+
+    study = Study(chosen(parsed.config, parsed.only))
+    so_far(study, time.time(), parsed.templates, parsed.html or REPORTS / "so_far.html")
 
 
 def selected(parsed: argparse.Namespace) -> None:
@@ -52,6 +71,9 @@ def write(parsed: argparse.Namespace, tables: list[Path], html: Path, exports: P
     from looksam.provenance import provenances, read
     from looksam.report import report
 
+    for path in tables:
+        if not path.is_file():
+            raise UserError(f"no table at {path}; `snakemake {path}` makes it, --so-far shows what there is")
     asked, names = read_request(parsed.request), {path.stem for path in tables}
     evaluations = parsed.evaluations
     if evaluations is None:

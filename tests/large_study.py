@@ -76,6 +76,7 @@ def finished(folder: Path) -> None:
     # here, because they bring torch, which must not count for what is measured in processes beside
     from looksam.evaluate import EVALUATIONS
     from looksam.history import HISTORY
+    from looksam.provenance import recorded
 
     history = pa.table({name: [0] for name in HISTORY.names}, schema=HISTORY)
     timing = {"seconds": 3600.0, "seconds_per_epoch": 12.0, "images_per_second": 100_000.0, "note": SYNTHETIC}
@@ -89,7 +90,11 @@ def finished(folder: Path) -> None:
         run.with_name("timing.json").write_text(json.dumps(timing))
         pq.write_table(history, run.with_name("history.parquet"))
     for request in (folder / "results/evaluations").glob("*.json"):
-        rows = [invented(run["run"]) for run in json.loads(request.read_text())["runs"]]
+        runs = [folder / "results/runs" / run["run"] for run in json.loads(request.read_text())["runs"]]
+        rows = [
+            invented(run.name) | recorded(run, (run / "run.json").read_text(), lambda index: "SYNTHETIC")
+            for run in runs
+        ]
         made_from(request)
         pq.write_table(pa.Table.from_pylist(rows, schema=EVALUATIONS), request.with_suffix(".parquet"))
 

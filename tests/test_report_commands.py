@@ -1,11 +1,15 @@
 """`looksam report` on tables made by hand: all of them, and some."""
 
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
+from study_files import ROOT
 from test_provenance import REQUEST
 from test_tables import evaluation, tabulated
 
@@ -13,7 +17,7 @@ from looksam.all_runs import ALL_RUNS
 from looksam.cli import main
 from looksam.requests import made_path
 
-TEMPLATES = Path(__file__).parent.parent / "reports" / "templates"
+TEMPLATES = ROOT / "reports/templates"
 RECORDED: dict[str, Any] = {
     "settings": json.dumps({"model": {"name": '<script>,"a"'}, "seed": 3}),
     "trained_code": "0",
@@ -90,3 +94,19 @@ def test_only_one_table_leaves_the_finished_report_unmade(study: Path) -> None:
 def test_an_unknown_table_names_the_known_ones(study: Path) -> None:
     with pytest.raises(SystemExit, match="unknown table 'table3'; known: table2, table7"):
         report("--only", "table3")
+
+
+def test_the_report_starts_no_torch(study: Path) -> None:
+    code = (
+        f"import sys; from looksam.cli import main; main(['report', '--templates', {str(TEMPLATES)!r}]); "
+        "sys.exit('torch' in sys.modules)"
+    )
+    subprocess.run(
+        [sys.executable, "-c", code], env=os.environ | {"PYTHONPATH": str(ROOT)}, cwd=study, check=True
+    )
+
+
+def test_a_table_that_is_not_made_is_an_error_that_says_how_to_make_it(study: Path) -> None:
+    (study / "results/tables/table7.parquet").unlink()
+    with pytest.raises(SystemExit, match=r"no table at results/tables/table7.parquet; `snakemake results"):
+        report("--only", "table7")
