@@ -17,6 +17,9 @@ min_version("9.0")
 configfile: "config/config.yaml"
 
 
+report: "workflow/captions/workflow.rst"
+
+
 include: "workflow/rules/common.smk"
 include: "workflow/rules/data.smk"
 include: "workflow/rules/search.smk"

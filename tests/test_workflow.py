@@ -109,6 +109,15 @@ def test_the_chain_ends_in_the_report(finished: Path) -> None:
     assert {path.suffix for path in (finished / "reports/tables").glob("table7.*")} == {".csv", ".md", ".tex"}
 
 
+def test_snakemakes_own_report_has_the_page_the_tables_and_the_runs(finished: Path) -> None:
+    done = Study(finished).snakemake(
+        "reports/all_tables.html", "--report", "snakemake.html", "--configfile", SMOKE
+    )
+    added = set(re.findall(r"^Adding (\S+) ", done.stdout + done.stderr, flags=re.MULTILINE))
+    assert added == {"all_tables.html", "table7.csv", "table9.csv", "all_runs.csv"}
+    assert "at scale <strong>smoke</strong>" in (finished / "snakemake.html").read_text()
+
+
 @pytest.mark.skipif(shutil.which("chromium") is None, reason="needs the browser chromium")
 def test_a_browser_shows_the_report_and_finds_nothing_to_refuse(finished: Path, tmp_path: Path) -> None:
     quiet = [

@@ -86,6 +86,7 @@ STEPS = {
     "tabulate": python(TABULATE),
     "judge": python(COMMAND.format(["judge", "results/claims.json", "--verdicts", "results/verdicts.json"])),
     "report": python(REPORT),
+    "report, so far": python(COMMAND.format(["report", "--so-far"])),
     "dry run, all done": DRY_RUN,
 }
 

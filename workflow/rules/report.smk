@@ -72,9 +72,15 @@ rule report:
         markdown="reports/templates/table.md.j2",
         latex="reports/templates/table.tex.j2",
     output:
-        page="reports/all_tables.html",
-        exports=expand("reports/tables/{table}.{suffix}", table=TABLES, suffix=["csv", "md", "tex"]),
-        runs=expand("reports/tables/all_runs.{suffix}", suffix=["csv", "parquet"]),
+        page=report("reports/all_tables.html", caption="../captions/page.rst", category="Report"),
+        csv=report(
+            expand("reports/tables/{table}.csv", table=TABLES),
+            caption="../captions/table.rst",
+            category="Tables",
+        ),
+        exports=expand("reports/tables/{table}.{suffix}", table=TABLES, suffix=["md", "tex"]),
+        runs=report("reports/tables/all_runs.csv", caption="../captions/runs.rst", category="Runs"),
+        tidy="reports/tables/all_runs.parquet",
     log:
         "results/logs/report.log",
     benchmark:
