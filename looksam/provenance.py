@@ -27,6 +27,8 @@ RECORDED = [
     ("index_sha256", pa.string()),
     ("index_newer", pa.bool_()),
 ]
+# columns of evaluations about each test image, which are large
+OUTCOMES = frozenset({"test_images", "correct"})
 PACKAGES = ("torch", "timm", "looksam", "python")
 
 
@@ -76,7 +78,8 @@ def read(evaluations: Sequence[Path]) -> dict[str, dict[str, Any]]:
     """Rows of evaluations by run, each once, with the `tables` that it serves by their names."""
     found: dict[str, dict[str, Any]] = {}
     for path in evaluations:
-        for row in pq.read_table(path).to_pylist():
+        file = pq.ParquetFile(path)
+        for row in file.read([name for name in file.schema_arrow.names if name not in OUTCOMES]).to_pylist():
             found.setdefault(row["run"], row | {"tables": []})["tables"].append(path.stem)
     return found
 

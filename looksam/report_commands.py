@@ -8,6 +8,7 @@ from looksam.errors import UserError
 from looksam.requests import consumed, read_request
 
 TABLES = Path("results/tables")
+VERDICTS = Path("results/verdicts.json")
 REPORTS = Path("reports")
 
 
@@ -18,6 +19,7 @@ def add_report(sub: argparse.ArgumentParser) -> None:
     sub.add_argument("request", type=Path, nargs="?", default=request, help="results/report.json")
     sub.add_argument("--tables", type=Path, nargs="+", help="Parquet tables, in order; of the request")
     sub.add_argument("--evaluations", type=Path, nargs="*", help="of their runs; of the request")
+    sub.add_argument("--verdicts", type=Path, default=VERDICTS, help="of `looksam judge`; %(default)s")
     sub.add_argument("--templates", type=Path, default=REPORTS / "templates", help="of Jinja2; %(default)s")
     sub.add_argument("--html", type=Path, help="page to write")
     sub.add_argument("--exports", type=Path, help="folder for <table>.csv, .md and .tex, and all_runs.*")
@@ -71,14 +73,14 @@ def write(parsed: argparse.Namespace, tables: list[Path], html: Path, exports: P
     from looksam.provenance import provenances, read
     from looksam.report import report
 
-    for path in tables:
+    for path in (*tables, parsed.verdicts):
         if not path.is_file():
-            raise UserError(f"no table at {path}; `snakemake {path}` makes it, --so-far shows what there is")
+            raise UserError(f"no file at {path}; `snakemake {path}` makes it, --so-far shows what there is")
     asked, names = read_request(parsed.request), {path.stem for path in tables}
     evaluations = parsed.evaluations
     if evaluations is None:
         evaluations = [Path(path) for path in asked["evaluations"]]
     rows = read([path for path in evaluations if path.stem in names])
     provenance, folder = provenances(rows.values(), asked), parsed.exports or exports
-    report(tables, parsed.templates, parsed.html or html, folder, provenance)
+    report(tables, parsed.verdicts, parsed.templates, parsed.html or html, folder, provenance)
     export_runs(rows, provenance, folder)

@@ -77,7 +77,10 @@ def look(root: Path, run: Run, state: State, code: str, now: float) -> Look:
     if not (timing and is_newer and metrics.get("code") == code):
         return Look(None, "trained but not evaluated")
     diverged = metrics["diverged_at_step"]
-    return Look(metrics | timing, "" if diverged is None else f"diverged: at step {diverged}")
+    return Look(
+        metrics | timing | {"run": run.id, "seed": run.settings["seed"]},
+        "" if diverged is None else f"diverged: at step {diverged}",
+    )
 
 
 def reason(log: Path, folder: Path, state: State, now: float) -> str:

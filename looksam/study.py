@@ -169,9 +169,10 @@ class Study:
             found[f"results/tables/{table.name}.json"] = request
         claims = self.config.claims | resting_on(claimed(self.config.claims), self.tables)
         found["results/claims.json"] = claims | {"code": code.fingerprint("judge", "judge")}
-        asked = report_request(self.tables.values(), self.config.chosen, found)
-        found["results/report.json"] = asked | {"code": code.fingerprint("report", "report")}
-        return found
+        report = {"code": code.fingerprint("report", "report")}
+        return found | {
+            "results/report.json": report_request(self.tables.values(), self.config.chosen, found) | report
+        }
 
     def choices(self, search: Search) -> dict[str, Row]:
         """Path to content of the request of each choice of a search: its trials, and what compares them."""

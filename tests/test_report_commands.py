@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 from study_files import ROOT
 from test_provenance import REQUEST
+from test_report import verdicts
 from test_tables import evaluation, tabulated
 
 from looksam.all_runs import ALL_RUNS
@@ -33,6 +34,7 @@ def study(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
     for name in ("results/tables", "results/evaluations"):
         (tmp_path / name).mkdir(parents=True)
+    verdicts(tmp_path / "results")
     names = ("table2", "table7")
     for name in names:
         rows = [evaluation("good", 0.97) | RECORDED]
@@ -108,5 +110,5 @@ def test_the_report_starts_no_torch(study: Path) -> None:
 
 def test_a_table_that_is_not_made_is_an_error_that_says_how_to_make_it(study: Path) -> None:
     (study / "results/tables/table7.parquet").unlink()
-    with pytest.raises(SystemExit, match=r"no table at results/tables/table7.parquet; `snakemake results"):
+    with pytest.raises(SystemExit, match=r"no file at results/tables/table7.parquet; `snakemake results"):
         report("--only", "table7")
