@@ -15,8 +15,8 @@ from looksam.distributed import Ranks
 from looksam.lease import lease
 from looksam.watch import watched
 
-# gloo's own is half an hour
-SECONDS_OF_PATIENCE = 2.0
+# gloo's own is half an hour; a rank on a busy machine may not be at work for a second or two
+SECONDS_OF_PATIENCE = 5.0
 
 
 def wait_for_the_run(rank: int, folder: Path) -> None:
@@ -29,6 +29,8 @@ def wait_for_the_run(rank: int, folder: Path) -> None:
     with watched(folder / "run.json", ranks, UNSEEN._replace(wait=math.inf)) as (text, _):
         (folder / f"told.{rank}").write_text(text)
     ranks.settle()
+    # as the command ends: a Python that takes itself down beside gloo's threads is aborted now and then
+    os._exit(0)
 
 
 def test_ranks_wait_for_another_process_that_has_their_run_longer_than_for_each_other(tmp_path: Path) -> None:
@@ -41,7 +43,7 @@ def test_ranks_wait_for_another_process_that_has_their_run_longer_than_for_each_
         while not (folder / "store").exists():  # they have started
             assert time.monotonic() < ended
             time.sleep(0.1)
-        time.sleep(3 * SECONDS_OF_PATIENCE)
+        time.sleep(2 * SECONDS_OF_PATIENCE)
     while not waiting.join(30):
         pass
     assert [(folder / f"told.{rank}").read_text() for rank in range(2)] == [
