@@ -9,7 +9,8 @@ from looksam.digits import digit_pairs, digits
 from looksam.errors import UserError
 from looksam.idx import seen_idx
 from looksam.imagenet import seen_ilsvrc, seen_kaggle
-from looksam.listing import SPLITS, Listing, folder_of, image_folder, visible
+from looksam.listing import Listing, seen_image_folder
+from looksam.zips import seen_zip
 
 # embedded data by name, and how much of it is taken where no config says so
 EMBEDDED: dict[str, tuple[Callable[[Mapping[str, Any], Path], Listing], dict[str, int]]] = {
@@ -18,8 +19,8 @@ EMBEDDED: dict[str, tuple[Callable[[Mapping[str, Any], Path], Listing], dict[str
 }
 KNOWN = (
     "a folder with ILSVRC2012's tars and devkit; Kaggle's CLS-LOC tree; a folder with train/<class>/ and "
-    "val/<class>/; the four IDX files of MNIST's relatives, gzipped or not; CIFAR's python or binary "
-    "version, packed or not"
+    "val/<class>/; a zip of one of these two; the four IDX files of MNIST's relatives, gzipped or not; "
+    "CIFAR's python or binary version, packed or not"
 )
 
 
@@ -46,25 +47,11 @@ def seen(root: Path) -> Listing | None:
         raise UserError(f"cannot read {error.filename or root}: {error.strerror or error}") from error
 
 
-def seen_image_folder(root: Path) -> Listing | None:
-    """A folder by class in train or val."""
-    folders = [folder for split in SPLITS if (folder := folder_of(root, split))]
-    by_class = [folder for folder in folders if any(entry.is_dir() for entry in visible(folder))]
-    if not by_class:
-        return None
-    if flat := set(folders) - set(by_class):
-        raise UserError(
-            f"{flat.pop()} holds no class folders, though {by_class[0]} does. ImageNet's validation images "
-            "come without them; as downloaded, with the devkit or LOC_val_solution.csv, they are labelled: "
-            "give its tars or Kaggle's whole tree instead"
-        )
-    return image_folder(root)
-
-
 DETECTORS: tuple[Callable[[Path], Listing | None], ...] = (
     seen_ilsvrc,
     seen_kaggle,
     seen_idx,
     seen_cifar,
     seen_image_folder,
+    seen_zip,
 )

@@ -10,6 +10,7 @@ from looksam.errors import UserError
 from looksam.listing import Item, Listing, image_folder_of, images_of, place_of
 from looksam.places import Place
 from looksam.tars import check, members
+from looksam.zip_folder import Folder
 
 TRAIN, VAL = "ILSVRC2012_img_train.tar", "ILSVRC2012_img_val.tar"
 DEVKIT = "ILSVRC2012_devkit_t12"
@@ -109,7 +110,7 @@ def devkit_file(root: Path, name: str) -> bytes:
     raise UserError(f"{packed} holds no {name}; fetch it again")
 
 
-def seen_kaggle(root: Path) -> Listing | None:
+def seen_kaggle(root: Folder) -> Listing | None:
     """Kaggle's tree: ILSVRC/Data/CLS-LOC/train/<wnid>/ and val/, flat, with LOC_val_solution.csv."""
     if not (root / SOLUTION).is_file():
         return None
@@ -119,8 +120,8 @@ def seen_kaggle(root: Path) -> Listing | None:
     listing = image_folder_of({"train": images / "train"})
     listing.kind = "Kaggle's ILSVRC CLS-LOC"
     label = {name: i for i, name in enumerate(listing.classes)}
-    with (root / SOLUTION).open(newline="") as file:
-        told = {row["ImageId"]: row["PredictionString"].split()[0] for row in csv.DictReader(file)}
+    lines = (root / SOLUTION).read_text("utf-8").splitlines()
+    told = {row["ImageId"]: row["PredictionString"].split()[0] for row in csv.DictReader(lines)}
     listing.items["test"] = []
     for entry in images_of(images / "val"):
         name = told.get(Path(entry.name).stem)

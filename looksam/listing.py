@@ -6,16 +6,20 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, Union
 
 from looksam.errors import UserError
 from looksam.places import Place
 from looksam.sample import Sample, Split
+from looksam.zip_folder import Folder, ZipEntry, ZipFolder
 
 EXTENSIONS = (".jpg", ".jpeg", ".png")
 SPLITS: dict[Split, tuple[str, ...]] = {"train": ("train",), "test": ("val", "validation", "test")}
 # what a key does not hold
 UNFIT = re.compile(r"[^0-9a-z_]+")
+
+
+Entry = Union["os.DirEntry[str]", ZipEntry]
 
 
 class Item(NamedTuple):
@@ -59,19 +63,34 @@ def key(split: Split, position: int, source: str) -> str:
     return f"{split}-{position:07d}-{UNFIT.sub('-', stem.lower())[:60]}"
 
 
-def folder_of(root: Path, split: Split) -> Path | None:
+def folder_of(root: Folder, split: Split) -> Folder | None:
     """The folder of a split, by the names that are in use."""
     found = [root / name for name in SPLITS[split] if (root / name).is_dir()]
     # ImageNet's `test` has no labels, and `val` is meant where both are there
     return found[0] if found else None
 
 
-def image_folder(root: Path) -> Listing:
+def seen_image_folder(root: Folder) -> Listing | None:
+    """A folder by class in train or val."""
+    folders = [folder for split in SPLITS if (folder := folder_of(root, split))]
+    flat = [folder for folder in folders if not any(entry.is_dir() for entry in visible(folder))]
+    if len(flat) == len(folders):
+        return None
+    if flat:
+        raise UserError(
+            f"{flat[0]} holds no class folders, though {flat[0].parent} has others that do. ImageNet's "
+            "validation images come without them; as downloaded, with the devkit or LOC_val_solution.csv, "
+            "they are labelled: give its tars or Kaggle's whole tree instead"
+        )
+    return image_folder(root)
+
+
+def image_folder(root: Folder) -> Listing:
     """train/<class>/ and val/<class>/ (or test/), or one of them; labels are the sorted names' positions."""
     return image_folder_of({split: folder for split in SPLITS if (folder := folder_of(root, split))})
 
 
-def image_folder_of(folders: Mapping[Split, Path]) -> Listing:
+def image_folder_of(folders: Mapping[Split, Folder]) -> Listing:
     """Listing of the class folders of each split."""
     names = {split: sorted(e.name for e in visible(f) if e.is_dir()) for split, f in folders.items()}
     where = next(iter(folders.values())).parent
@@ -90,20 +109,25 @@ def image_folder_of(folders: Mapping[Split, Path]) -> Listing:
     return listing
 
 
-def visible(folder: Path) -> Iterator["os.DirEntry[str]"]:
+def visible(folder: Folder) -> Iterator[Entry]:
     """What a folder holds, less hidden entries."""
-    with os.scandir(folder) as entries:
+    if isinstance(folder, ZipFolder):
+        yield from (entry for entry in folder.entries() if not entry.name.startswith("."))
+        return
+    with os.scandir(str(folder)) as entries:
         yield from (entry for entry in entries if not entry.name.startswith("."))
 
 
-def images_of(folder: Path) -> list["os.DirEntry[str]"]:
+def images_of(folder: Folder) -> list[Entry]:
     """The image files in a folder, by name."""
     found = [entry for entry in visible(folder) if entry.name.lower().endswith(EXTENSIONS)]
     return sorted(found, key=lambda entry: entry.name)
 
 
-def place_of(entry: "os.DirEntry[str]") -> Place:
+def place_of(entry: Entry) -> Place:
     """The place of a file."""
+    if isinstance(entry, ZipEntry):
+        return entry.place()
     try:
         facts = entry.stat()
     except FileNotFoundError as error:

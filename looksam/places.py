@@ -1,6 +1,8 @@
 """Where the bytes of an image lie, in a form that a worker can be told, and how it reads them."""
 
 import os
+import struct
+import zlib
 from collections.abc import Callable
 from functools import lru_cache
 from io import BufferedReader
@@ -8,6 +10,10 @@ from pathlib import Path
 from threading import local
 from typing import NamedTuple
 
+from looksam.pictures import Broken
+
+# of a zip's member, in the content of its place: bytes that it takes there, and its CRC
+ZIP_FACTS = "<QI"
 # the largest image file that is read; ImageNet's largest has 15 MB
 MOST_BYTES = 256 * 2**20
 # by which a file is read that is larger than it was
@@ -34,7 +40,7 @@ class TooLarge(ValueError):
 def read(place: Place) -> bytes:
     """The bytes at a place, in any thread.
 
-    OSError where its file cannot be read, TooLarge where it is past MOST_BYTES.
+    OSError where its file cannot be read, TooLarge where it is past MOST_BYTES, Broken where it is damaged.
     """
     if place.size > MOST_BYTES:
         raise TooLarge(f"{place.size:,} bytes, more than {MOST_BYTES:,}")
@@ -67,6 +73,40 @@ def span(place: Place) -> bytes:
     return content
 
 
+def stored(place: Place) -> bytes:
+    """A member of a zip that is there as it is. offset: of its header."""
+    return as_told(place, packed(place))
+
+
+def deflated(place: Place) -> bytes:
+    """A member of a zip, unpacked to the size that the zip's directory says and no further."""
+    try:
+        content = zlib.decompressobj(-zlib.MAX_WBITS).decompress(packed(place), place.size + 1)
+    except zlib.error as error:
+        raise Broken(f"damaged in its zip: {error}") from error
+    return as_told(place, content)
+
+
+def packed(place: Place) -> bytes:
+    """A member's bytes in its zip, after its header there."""
+    size, _ = struct.unpack(ZIP_FACTS, place.content)
+    file = opened(place.path)
+    # as in span
+    header = os.pread(file.fileno(), 30, place.offset)
+    if len(header) < 30 or not header.startswith(b"PK\3\4"):
+        raise Broken("not where the directory of its zip says")
+    name, extra = struct.unpack_from("<HH", header, 26)
+    return os.pread(file.fileno(), size, place.offset + len(header) + name + extra)
+
+
+def as_told(place: Place, content: bytes) -> bytes:
+    """The content, if it has the size and the CRC that the zip's directory says."""
+    _, crc = struct.unpack(ZIP_FACTS, place.content)
+    if len(content) != place.size or zlib.crc32(content) != crc:
+        raise Broken("damaged in its zip")
+    return content
+
+
 def given(place: Place) -> bytes:
     """Bytes that the place carries itself: small images, encoded while they were listed."""
     return place.content
@@ -76,6 +116,8 @@ PLACES: dict[str, Callable[[Place], bytes]] = {
     "file": whole_file,
     "span": span,
     "given": given,
+    "stored": stored,
+    "deflated": deflated,
 }
 
 
