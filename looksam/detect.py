@@ -10,6 +10,7 @@ from looksam.errors import UserError
 from looksam.idx import seen_idx
 from looksam.imagenet import seen_ilsvrc, seen_kaggle
 from looksam.listing import Listing, seen_image_folder
+from looksam.tar_folder import seen_tars
 from looksam.zips import seen_zip
 
 # embedded data by name, and how much of it is taken where no config says so
@@ -20,7 +21,7 @@ EMBEDDED: dict[str, tuple[Callable[[Mapping[str, Any], Path], Listing], dict[str
 KNOWN = (
     "a folder with ILSVRC2012's tars and devkit; Kaggle's CLS-LOC tree; a folder with train/<class>/ and "
     "val/<class>/; a zip of one of these two; the four IDX files of MNIST's relatives, gzipped or not; "
-    "CIFAR's python or binary version, packed or not"
+    "CIFAR's python or binary version, packed or not; WebDataset tars"
 )
 
 
@@ -53,5 +54,6 @@ DETECTORS: tuple[Callable[[Path], Listing | None], ...] = (
     seen_idx,
     seen_cifar,
     seen_image_folder,
+    seen_tars,
     seen_zip,
 )

@@ -23,20 +23,25 @@ Entry = Union["os.DirEntry[str]", ZipEntry]
 
 
 class Item(NamedTuple):
-    """One image of a source. source: its name there, as the index records it."""
+    """One image of a source. source: its name there, as the index records it; key: if it has one there."""
 
     label: int
     source: str
     place: Place
+    key: str = ""
 
 
 @dataclass
 class Listing:
-    """A source's images by split, in an order of their own; kind: what was recognised; classes by label."""
+    """A source's images by split, in an order of their own; kind: what was recognised; classes by label.
+
+    linked: of images in tars that need no writing, what tells labels: "cls", or "json:" and the field.
+    """
 
     kind: str
     classes: list[str]
     items: dict[Split, list[Item]] = field(default_factory=dict)
+    linked: str = ""
 
     @property
     def images(self) -> int:

@@ -4,6 +4,7 @@ import json
 from collections import defaultdict
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -27,11 +28,11 @@ def part_of(shard: Path) -> Path:
     return shard.parent / PARTS / f"{shard.stem}.parquet"
 
 
-def write_part(job: Job, made: Made) -> None:
-    """Keep a shard's rows, with what it was made of."""
+def write_part(job: Job, made: Made, **facts: str) -> None:
+    """Keep a shard's rows, with what it was made of, and other facts."""
     columns = zip(*made.rows, strict=True)
     arrays = [pa.array(column, field.type) for column, field in zip(columns, INDEX, strict=True)]
-    table = pa.Table.from_arrays(arrays, schema=INDEX.with_metadata({"made_of": job.made_of}))
+    table = pa.Table.from_arrays(arrays, schema=INDEX.with_metadata({"made_of": job.made_of, **facts}))
     put_file(
         part_of(Path(job.path)), lambda temporary: pq.write_table(table, temporary, write_page_checksum=True)
     )
@@ -40,22 +41,26 @@ def write_part(job: Job, made: Made) -> None:
 def kept(job: Job) -> Made | None:
     """The shard as it is there, if it was made of the same images and its bytes are as they were written.
 
-    That they are is told by its rows: the hash of each image, and all that stands between the images. The
-    rows have checksums of their own.
+    That they are is told by its rows: the hash of each image, and all that stands between the images.
     """
     shard = Path(job.path)
-    if not part_of(shard).exists():
-        return None
-    try:
-        with pq.ParquetFile(part_of(shard), page_checksum_verification=True) as part:
-            if (part.schema_arrow.metadata or {}).get(b"made_of") != job.made_of.encode():
-                return None
-            rows = part.read().select(COLUMNS).to_pylist()
-    except (OSError, pa.ArrowException):
-        return None
-    if any(wrong_in_shard(shard, rows)):
+    part = kept_part(job)
+    if part is None or any(wrong_in_shard(shard, part.select(COLUMNS).to_pylist())):
         return None
     return Made(shard.name, job.split, [], [])
+
+
+def kept_part(job: Job) -> pa.Table | None:
+    """A shard's rows as they are there, if they are of the same images and their own checksums are right."""
+    path = part_of(Path(job.path))
+    if not path.exists():
+        return None
+    try:
+        with pq.ParquetFile(path, page_checksum_verification=True) as part:
+            told = part.schema_arrow.metadata or {}
+            return part.read() if told.get(b"made_of") == job.made_of.encode() else None
+    except (OSError, pa.ArrowException):
+        return None
 
 
 def nothing(index: Path) -> None:
@@ -82,7 +87,9 @@ def write_index(
     lengths: dict[str, dict[str, int]] = defaultdict(dict)
 
     def write(temporary: Path) -> None:
-        with pq.ParquetWriter(temporary, INDEX) as index:
+        # verify compares linked tars otherwise than written ones
+        facts = {"linked": listing.linked} if listing.linked else None
+        with pq.ParquetWriter(temporary, INDEX.with_metadata(facts)) as index:
             for name in names:
                 with pq.ParquetFile(part_of(out / name)) as part:
                     rows = part.read()
@@ -90,7 +97,7 @@ def write_index(
                 lengths[name.partition("-")[0]][name] = rows.num_rows
         write_quarantine(out / "quarantine.parquet", listing, broken)
         put_text(out / "classes.json", json.dumps(listing.classes, indent=1, ensure_ascii=False))
-        put_text(out / "_info.json", json.dumps({"splits": timm_splits(lengths)}, indent=1))
+        put_text(out / "_info.json", json.dumps({"splits": splits_of(lengths, listing)}, indent=1))
         beside(temporary)
         # an index that is there after a loss of power has all its shards
         sync_folder(out / PARTS)
@@ -104,12 +111,19 @@ def put_text(path: Path, text: str) -> None:
     put_file(path, lambda temporary: temporary.write_text(text, encoding="utf-8"))
 
 
+def splits_of(lengths: Mapping[str, Mapping[str, int]], listing: Listing) -> dict[str, Any]:
+    """What timm wants to know of each split, and where its labels are if it is in a json."""
+    field = listing.linked.partition(":")[2]
+    more = {"alt_label": field} if field else {}
+    return {name: split | more for name, split in timm_splits(lengths).items()}
+
+
 def write_quarantine(path: Path, listing: Listing, broken: Broken) -> None:
     """Write a row for each broken image."""
     rows = [
         {
             "split": split,
-            "key": key(split, p, item.source),
+            "key": item.key or key(split, p, item.source),
             "label": item.label,
             "source": item.source,
             "reason": why,

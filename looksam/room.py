@@ -21,7 +21,9 @@ def check_room(listing: Listing, out: Path, per_shard: int) -> None:
 
 
 def bytes_needed(listing: Listing, per_shard: int) -> int:
-    """Bytes of all shards, as far as the source says its images' sizes."""
+    """Bytes of all shards, as far as the source says its images' sizes; none of those that are linked."""
+    if listing.linked:
+        return 0
     shards = sum(-(-len(items) // per_shard) for items in listing.items.values())
     return sum(bytes_in_tar(item) for items in listing.items.values() for item in items) + shards * RECORD
 
@@ -33,7 +35,8 @@ def bytes_in_tar(item: Item) -> int:
 
 def bytes_held(out: Path) -> int:
     """Bytes of the finished shards in a folder, which are kept or make room for those that replace them."""
-    return sum(shard.stat().st_size for shard in out.glob("*.tar") if part_of(shard).exists())
+    written = [shard for shard in out.glob("*.tar") if not shard.is_symlink()]
+    return sum(shard.stat().st_size for shard in written if part_of(shard).exists())
 
 
 def bytes_free(out: Path) -> int:

@@ -60,7 +60,8 @@ def shard(parsed: argparse.Namespace) -> None:
         shard_request(parsed, Path(parsed.source))
         return
     from looksam.detect import list_source
-    from looksam.sharding import Options, shard_to
+    from looksam.linked import shard_or_link
+    from looksam.sharding import Options
 
     listing = list_source(parsed.source)
     options = Options(**{name: given for name, given in vars(parsed).items() if name in Options._fields})
@@ -68,7 +69,7 @@ def shard(parsed: argparse.Namespace) -> None:
         say_plan(listing, parsed.out, options)
         return
     with shown(listing.images) as show:
-        broken = shard_to(listing, parsed.out, options, show)
+        broken = shard_or_link(listing, parsed.out, options, show)
     found = sum(map(len, broken.values()))
     print(f"{parsed.out}: finished" + (f"; {found} broken images are in quarantine.parquet" if found else ""))
 

@@ -46,13 +46,20 @@ def shard_plan(listing: Listing, out: Path, options: Options) -> ShardPlan:
     there = next(folder for folder in (out.absolute(), *out.absolute().parents) if folder.is_dir())
     return ShardPlan(
         listing.images,
-        sum(-(-len(items) // options.per_shard) for items in listing.items.values()),
+        shards_of(listing, options),
         sum(bytes_of(items) for items in listing.items.values()),
         bytes_needed(listing, options.per_shard),
         bytes_held(out),
         bytes_free(out),
         listing.images * seconds_per_image(listing, there, options) / options.workers,
     )
+
+
+def shards_of(listing: Listing, options: Options) -> int:
+    """How many shards there will be."""
+    if listing.linked:
+        return len({item.place.path for items in listing.items.values() for item in items})
+    return sum(-(-len(items) // options.per_shard) for items in listing.items.values())
 
 
 def seconds_per_image(listing: Listing, there: Path, options: Options) -> float:

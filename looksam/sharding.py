@@ -7,6 +7,7 @@ neither the workers' number nor an interruption changes a byte.
 import hashlib
 from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -27,6 +28,8 @@ from looksam.write import Job, Made, write_shard
 # places in the order, by split, of images that are broken, each with the reason
 BrokenImages = dict[Split, dict[int, str]]
 Show = Callable[[int], None]
+# what is done with a job, and asks before each image whether to stop
+Work = Callable[[Job, Callable[[], bool]], Made]
 SPLITS: tuple[Split, ...] = ("train", "test")
 
 
@@ -77,7 +80,7 @@ class Order:
 def digest(samples: list[tuple[int, str, Item]], decode: bool) -> str:
     """SHA-256 of what a shard is made of: keys, labels, and each image's place with its size and time."""
     told = hashlib.sha256(f"2 {decode}".encode())
-    for _, name, (label, source, place) in samples:
+    for _, name, (label, source, place, _) in samples:
         if place.content:
             place = place._replace(content=hashlib.sha256(place.content).digest())
         told.update(repr((name, label, source, *place)).encode())
@@ -92,31 +95,38 @@ def shard_to(
     show: is told how many images are done, again from 0 where broken ones are to be replaced. beside: as of
     `write_index`.
     """
+    with prepared(out):
+        check_room(listing, out, options.per_shard)
+        return write(listing, out, options, show, beside)
+
+
+@contextmanager
+def prepared(out: Path) -> Iterator[None]:
+    """The folder is there, unfinished, without what a killed call left, and no other process writes to it."""
     if not (out / PARTS).exists() and any(out.glob("*.tar")):
         raise UserError(f"{out} holds tars that are not by looksam shard; choose a folder of its own for OUT")
     out.mkdir(parents=True, exist_ok=True)
     with locked_where_possible(out) as lock:
         if lock is None:
             raise UserError(f"another looksam shard is writing to {out}; wait until it has ended")
-        check_room(listing, out, options.per_shard)
-        return write(listing, out, options, show, beside)
+        (out / PARTS).mkdir(parents=True, exist_ok=True)
+        # without it the folder is unfinished
+        (out / "index.parquet").unlink(missing_ok=True)
+        for folder in (out, out / PARTS):
+            remove_unfinished(folder)
+        yield
 
 
 def write(
     listing: Listing, out: Path, options: Options, show: Show, beside: Callable[[Path], object]
 ) -> BrokenImages:
-    """The same, in a folder that no other process writes to."""
-    (out / PARTS).mkdir(parents=True, exist_ok=True)
-    # without it the folder is unfinished
-    (out / "index.parquet").unlink(missing_ok=True)
-    for folder in (out, out / PARTS):
-        remove_unfinished(folder)
+    """The same, in a folder that is prepared."""
     orders = [
         Order.drawn(split, listing.items[split], options.seed) for split in SPLITS if listing.items.get(split)
     ]
     broken: BrokenImages = {order.split: {} for order in orders}
     while True:
-        made = run(jobs_of(orders, out, broken, options), options.workers, show)
+        made = run(jobs_of(orders, out, broken, options), options.workers, show, kept_or_written)
         found = [(one.split, position, why) for one in made for position, why in one.broken]
         for split, position, why in found:
             broken[split][position] = why
@@ -133,8 +143,8 @@ def jobs_of(orders: list[Order], out: Path, broken: BrokenImages, options: Optio
         yield from order.jobs(out, set(broken[order.split]), options)
 
 
-def run(jobs: Iterator[Job], workers: int, show: Show) -> list[Made]:
-    """What became of each job, in order, kept ones among them."""
+def run(jobs: Iterator[Job], workers: int, show: Show, work: Work) -> list[Made]:
+    """What `work` made of each job, in order."""
     made: dict[str, Made] = {}
     images = 0
 
@@ -146,13 +156,13 @@ def run(jobs: Iterator[Job], workers: int, show: Show) -> list[Made]:
 
     if workers == 1:
         for job in jobs:
-            finish(job, kept_or_written(job))
+            finish(job, work(job, lambda: False))
     else:
-        in_threads(jobs, workers, finish)
+        in_threads(jobs, workers, work, finish)
     return [made[path] for path in sorted(made, key=lambda path: (SPLITS.index(made[path].split), path))]
 
 
-def in_threads(jobs: Iterator[Job], workers: int, finish: Callable[[Job, Made], None]) -> None:
+def in_threads(jobs: Iterator[Job], workers: int, work: Work, finish: Callable[[Job, Made], None]) -> None:
     """Have threads do the jobs; `finish` is called here with each and what became of it, in any order.
 
     Threads and not processes, because reading, hashing, writing and syncing all let the others go on.
@@ -162,7 +172,7 @@ def in_threads(jobs: Iterator[Job], workers: int, finish: Callable[[Job, Made], 
     with ThreadPoolExecutor(workers) as pool:
         try:
             for job in jobs:
-                waiting[pool.submit(kept_or_written, job, stop.is_set)] = job
+                waiting[pool.submit(work, job, stop.is_set)] = job
                 while len(waiting) >= 2 * workers:
                     take(waiting, finish)
             while waiting:

@@ -8,10 +8,11 @@ from typing import Any
 
 from looksam.decoded import write_decoded
 from looksam.errors import UserError
+from looksam.linked import shard_or_link
 from looksam.listing import Listing
 from looksam.parts import PARTS
 from looksam.requests import read_request
-from looksam.sharding import SPLITS, Options, Show, shard_to
+from looksam.sharding import SPLITS, Options, Show
 from looksam.sources import SOURCES
 from looksam.workers import paying_workers
 
@@ -28,7 +29,7 @@ def shard(request: Path, workers: int, shown: Callable[[int], AbstractContextMan
     (request.parent / PARTS).mkdir(exist_ok=True)
     with shown(listing.images) as show:
         decoded = partial(write_decoded, request.parent, read_request(request)["dataset"])
-        shard_to(listing, request.parent, options, show, decoded)
+        shard_or_link(listing, request.parent, options, show, decoded)
 
 
 def requested(request: Path, workers: int) -> tuple[Listing, Options]:

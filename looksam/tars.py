@@ -3,9 +3,11 @@
 import tarfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import BinaryIO
+from typing import IO, BinaryIO, cast
 
 from looksam.errors import UserError
+
+MOST_OF_HEADER = 2**20
 
 
 def members(path: Path, file: BinaryIO, start: int = 0) -> Iterator[tarfile.TarInfo]:
@@ -18,7 +20,7 @@ def members(path: Path, file: BinaryIO, start: int = 0) -> Iterator[tarfile.TarI
     whole = file.tell()
     file.seek(start)
     try:
-        with tarfile.open(fileobj=file, mode="r:") as tar:
+        with tarfile.open(fileobj=cast(IO[bytes], Sips(file)), mode="r:") as tar:
             while member := tar.next():
                 # or the list of them would grow to a million
                 tar.members = []  # type: ignore[attr-defined]
@@ -29,6 +31,19 @@ def members(path: Path, file: BinaryIO, start: int = 0) -> Iterator[tarfile.TarI
                     yield member
     except tarfile.TarError as error:
         raise UserError(f"{path} is no whole tar ({error}); fetch it again") from error
+
+
+class Sips:
+    """A file of which tarfile reads little at once: it takes a long name or a comment of any size whole."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self.seek, self.tell, self._file = file.seek, file.tell, file
+
+    def read(self, size: int) -> bytes:
+        """So many bytes, if these are few."""
+        if size > MOST_OF_HEADER:
+            raise tarfile.ReadError(f"a header of {size:,} bytes")
+        return self._file.read(size)
 
 
 def check(path: Path, member: tarfile.TarInfo) -> None:

@@ -3,6 +3,7 @@
 import hashlib
 import json
 from collections.abc import Iterator
+from functools import partial
 from itertools import groupby
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -12,6 +13,7 @@ import pyarrow.parquet as pq
 
 from looksam.errors import UserError
 from looksam.ustar import BLOCK, end, header, padding
+from looksam.verify_linked import left_out, wrong_in_linked
 
 COLUMNS = ["split", "shard", "offset", "size", "key", "label", "sha256", "extension"]
 
@@ -26,6 +28,8 @@ def problems(folder: Path) -> Iterator[str]:
         if missing := set(COLUMNS) - set(index.schema_arrow.names):
             yield f"index.parquet has no columns {', '.join(sorted(missing))}"
             return
+        linked = b"linked" in (index.schema_arrow.metadata or {})
+        wrong = partial(wrong_in_linked, broken=left_out(folder)) if linked else wrong_in_shard
         lengths: dict[str, int] = {}
         keys: set[str] = set()
         for shard, rows in groupby(rows_of(index), lambda row: str(row["shard"])):
@@ -35,7 +39,7 @@ def problems(folder: Path) -> Iterator[str]:
             lengths[shard] = len(some)
             yield from (f"{shard}: key {row['key']} occurs twice" for row in some if row["key"] in keys)
             keys.update(row["key"] for row in some)
-            yield from wrong_in_shard(folder / shard, some)
+            yield from wrong(folder / shard, some)
     except (pa.ArrowException, OSError) as error:
         yield f"index.parquet is damaged, or a shard cannot be read: {error}"
         return
