@@ -10,6 +10,7 @@ from looksam.errors import UserError
 from looksam.idx import seen_idx
 from looksam.imagenet import seen_ilsvrc, seen_kaggle
 from looksam.listing import Listing, seen_image_folder
+from looksam.parquet_folder import seen_parquet
 from looksam.tar_folder import seen_tars
 from looksam.zips import seen_zip
 
@@ -21,7 +22,7 @@ EMBEDDED: dict[str, tuple[Callable[[Mapping[str, Any], Path], Listing], dict[str
 KNOWN = (
     "a folder with ILSVRC2012's tars and devkit; Kaggle's CLS-LOC tree; a folder with train/<class>/ and "
     "val/<class>/; a zip of one of these two; the four IDX files of MNIST's relatives, gzipped or not; "
-    "CIFAR's python or binary version, packed or not; WebDataset tars"
+    "CIFAR's python or binary version, packed or not; WebDataset tars; Hugging Face's Parquet files"
 )
 
 
@@ -56,4 +57,5 @@ DETECTORS: tuple[Callable[[Path], Listing | None], ...] = (
     seen_image_folder,
     seen_tars,
     seen_zip,
+    seen_parquet,
 )

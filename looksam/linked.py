@@ -87,7 +87,7 @@ def index_tar(job: Job, made: Made, stopped: Callable[[], bool]) -> None:
         if stopped():
             raise Stopped
         try:
-            content = contents(item)
+            content = contents(item, Path(job.path).parent)
             found = row(made, name, item, content, picture(content, job.decode), item.place.offset)
         except (Broken, TooLarge) as error:
             made.broken.append((position, str(error)))

@@ -13,6 +13,7 @@ from looksam.places import Place
 from looksam.sample import Sample, Split
 from looksam.zip_folder import Folder, ZipEntry, ZipFolder
 
+MOST_CLASSES = 1_000_000
 EXTENSIONS = (".jpg", ".jpeg", ".png")
 SPLITS: dict[Split, tuple[str, ...]] = {"train": ("train",), "test": ("val", "validation", "test")}
 # what a key does not hold
@@ -147,6 +148,14 @@ def of_samples(kind: str, classes: int, samples: Iterator[Sample]) -> Listing:
         place = Place("given", "", len(sample.image_bytes), content=sample.image_bytes)
         listing.items.setdefault(sample.split, []).append(Item(sample.label, sample.key, place))
     return listing
+
+
+def numbers(items: Mapping[Split, list[Item]]) -> list[str]:
+    """Names of classes that nothing names: their labels."""
+    largest = max((item.label for some in items.values() for item in some), default=-1)
+    if largest >= MOST_CLASSES:
+        raise UserError(f"label {largest} is not below {MOST_CLASSES:,}; correct the labels")
+    return [str(label) for label in range(largest + 1)]
 
 
 def summary(listing: Listing) -> list[str]:

@@ -1,6 +1,7 @@
 """Parts of the index, one a shard, by which a rerun knows a finished shard, and the index made of them."""
 
 import json
+import shutil
 from collections import defaultdict
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -13,6 +14,7 @@ from looksam.files import put_file, replace_file, sync_folder
 from looksam.index import INDEX, timm_splits
 from looksam.listing import Listing, key
 from looksam.sample import Split
+from looksam.unpacked import UNPACKED
 from looksam.verify import COLUMNS, wrong_in_shard
 from looksam.write import Job, Made
 
@@ -67,6 +69,14 @@ def nothing(index: Path) -> None:
     """What else stands beside shards that are not made for one data set of the config."""
 
 
+def rows_in(part: Path) -> int:
+    """The images of a part's shard; none where it is missing or damaged."""
+    try:
+        return int(pq.read_metadata(part).num_rows)
+    except (OSError, pa.ArrowException):
+        return 0
+
+
 def write_index(
     out: Path,
     names: list[str],
@@ -104,6 +114,7 @@ def write_index(
         sync_folder(out)
 
     replace_file(out / "index.parquet", write)
+    shutil.rmtree(out / UNPACKED, ignore_errors=True)
 
 
 def put_text(path: Path, text: str) -> None:

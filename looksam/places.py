@@ -21,7 +21,10 @@ MORE_BYTES = 2**20
 
 
 class Place(NamedTuple):
-    """kind: a row of PLACES; path: of the file that holds the bytes; the rest is the row's to understand."""
+    """kind: a row of PLACES, or "parquet" until unpacked.py has located it; path: of the file with the bytes.
+
+    The rest is the row's to understand.
+    """
 
     kind: str
     path: str

@@ -6,13 +6,14 @@ from pathlib import Path
 from looksam.columns import size
 from looksam.errors import UserError
 from looksam.listing import Item, Listing
-from looksam.parts import part_of
+from looksam.parts import part_of, rows_in
+from looksam.unpacked import UNPACKED
 from looksam.ustar import BLOCK, RECORD, padding
 
 
 def check_room(listing: Listing, out: Path, per_shard: int) -> None:
     """Refuses to begin shards for which the disk of the folder `out` has no room."""
-    needed = bytes_needed(listing, per_shard) - bytes_held(out)
+    needed = bytes_needed(listing, per_shard) + bytes_unpacked(listing, out) - bytes_held(out)
     if needed > (free := bytes_free(out)):
         raise UserError(
             f"the shards take {size(needed)} more in {out}, where {size(free)} are free; free some space, or "
@@ -28,15 +29,28 @@ def bytes_needed(listing: Listing, per_shard: int) -> int:
     return sum(bytes_in_tar(item) for items in listing.items.values() for item in items) + shards * RECORD
 
 
+def bytes_unpacked(listing: Listing, out: Path) -> int:
+    """Bytes that images of Parquet take in unpacked row groups, until no shard in `out` is missing."""
+    items = (item for items in listing.items.values() for item in items)
+    unpacked = sum(item.place.size for item in items if item.place.kind == "parquet")
+    return unpacked if unpacked and images_held(out) < listing.images else 0
+
+
+def images_held(out: Path) -> int:
+    """Images of the finished shards in a folder."""
+    return sum(rows_in(part_of(shard)) for shard in out.glob("*.tar"))
+
+
 def bytes_in_tar(item: Item) -> int:
     """Bytes of an image and its label in a shard: each a header and its padded content."""
     return BLOCK + item.place.size + len(padding(item.place.size)) + 2 * BLOCK
 
 
 def bytes_held(out: Path) -> int:
-    """Bytes of the finished shards in a folder, which are kept or make room for those that replace them."""
+    """Bytes of finished shards and unpacked images in a folder, which are kept or make room for others."""
+    unpacked = sum(file.stat().st_size for file in (out / UNPACKED).glob("*"))
     written = [shard for shard in out.glob("*.tar") if not shard.is_symlink()]
-    return sum(shard.stat().st_size for shard in written if part_of(shard).exists())
+    return unpacked + sum(shard.stat().st_size for shard in written if part_of(shard).exists())
 
 
 def bytes_free(out: Path) -> int:

@@ -9,12 +9,12 @@ from typing import NamedTuple
 from looksam.columns import duration, size
 from looksam.errors import UserError
 from looksam.listing import Listing, bytes_of
-from looksam.room import bytes_free, bytes_held, bytes_needed
+from looksam.room import bytes_free, bytes_held, bytes_needed, bytes_unpacked
 from looksam.sharding import Options, Order
 from looksam.write import write_shard
 
 # enough to tell a disk's rate, and a second or less on most
-SAMPLE = 200
+SAMPLE, MOST_SAMPLE = 200, 5000
 
 
 class ShardPlan(NamedTuple):
@@ -48,7 +48,7 @@ def shard_plan(listing: Listing, out: Path, options: Options) -> ShardPlan:
         listing.images,
         shards_of(listing, options),
         sum(bytes_of(items) for items in listing.items.values()),
-        bytes_needed(listing, options.per_shard),
+        bytes_needed(listing, options.per_shard) + bytes_unpacked(listing, out),
         bytes_held(out),
         bytes_free(out),
         listing.images * seconds_per_image(listing, there, options) / options.workers,
@@ -66,9 +66,15 @@ def seconds_per_image(listing: Listing, there: Path, options: Options) -> float:
     """Seconds that one worker needs for an image, by writing some to a folder in `there` that is removed."""
     split = max(listing.items, key=lambda split: len(listing.items[split]))
     order = Order.drawn(split, listing.items[split], options.seed)
+    count = SAMPLE
+    if (first := order.items[0].place).kind == "parquet":
+        # row groups are unpacked whole, for the first of their images
+        order.positions.sort()
+        group = (first.path, first.content)
+        count = max(SAMPLE, sum((i.place.path, i.place.content) == group for i in order.items[:MOST_SAMPLE]))
     try:
         with TemporaryDirectory(dir=there, prefix=".looksam-plan-") as folder:
-            (job,) = islice(order.jobs(Path(folder), set(), options._replace(per_shard=SAMPLE)), 1)
+            (job,) = islice(order.jobs(Path(folder), set(), options._replace(per_shard=count)), 1)
             begin = time.perf_counter()
             write_shard(job)
             return (time.perf_counter() - begin) / len(job.samples)

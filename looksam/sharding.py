@@ -23,6 +23,7 @@ from looksam.locks import locked_where_possible
 from looksam.parts import PARTS, kept, nothing, write_index, write_part
 from looksam.room import check_room
 from looksam.sample import Split
+from looksam.unpacked import UNPACKED
 from looksam.write import Job, Made, write_shard
 
 # places in the order, by split, of images that are broken, each with the reason
@@ -112,7 +113,7 @@ def prepared(out: Path) -> Iterator[None]:
         (out / PARTS).mkdir(parents=True, exist_ok=True)
         # without it the folder is unfinished
         (out / "index.parquet").unlink(missing_ok=True)
-        for folder in (out, out / PARTS):
+        for folder in (out, out / PARTS, out / UNPACKED):
             remove_unfinished(folder)
         yield
 

@@ -9,12 +9,11 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from looksam.errors import UserError
-from looksam.listing import SPLITS, Item, Listing
+from looksam.listing import SPLITS, Item, Listing, numbers
 from looksam.places import Place
 from looksam.sample import Split
 from looksam.tar_samples import samples
 
-MOST_CLASSES = 1_000_000
 MOST_JSON = 64 * 2**20
 UNTOLD = "neither names nor _info.json tell a split, so all are taken for training"
 
@@ -54,8 +53,6 @@ def items_of(tar: Path, told_by: set[str]) -> Iterator[Item]:
     changed = real.stat().st_mtime_ns
     for one in samples(real):
         told_by.add(one.told_by)
-        if one.label >= MOST_CLASSES:
-            raise UserError(f"{tar}: label {one.label} of sample {one.key} is not below {MOST_CLASSES:,}")
         place = Place("span", str(real), one.size, changed, one.offset)
         yield Item(one.label, f"{tar.name}/{one.member}", place, one.key)
 
@@ -132,8 +129,7 @@ def classes_of(root: Path, listing: Listing) -> list[str]:
         if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
             raise UserError(f"{path} is no list of names; correct or delete it")
         return names
-    largest = max((item.label for items in listing.items.values() for item in items), default=-1)
-    return [str(label) for label in range(largest + 1)]
+    return numbers(listing.items)
 
 
 def read_json(path: Path) -> Any:

@@ -12,6 +12,7 @@ from looksam.pictures import Broken, Picture, picture
 from looksam.places import TooLarge, read
 from looksam.sample import Split
 from looksam.tape import Tape
+from looksam.unpacked import UNPACKED, located
 from looksam.ustar import BLOCK, end, header, padding
 
 
@@ -74,7 +75,7 @@ def write_shard(job: Job, stopped: Callable[[], bool] = lambda: False) -> Made:
                 if stopped():
                     raise Stopped
                 try:
-                    content = contents(item)
+                    content = contents(item, path.parent)
                     facts = picture(content, job.decode)
                 except (Broken, TooLarge) as error:
                     made.broken.append((position, str(error)))
@@ -93,10 +94,13 @@ def write_shard(job: Job, stopped: Callable[[], bool] = lambda: False) -> Made:
     return made
 
 
-def contents(item: Item) -> bytes:
-    """The image's bytes. UserError where the source cannot be read, which is no fault of the image."""
+def contents(item: Item, out: Path) -> bytes:
+    """The image's bytes. UserError where the source cannot be read, which is no fault of the image.
+
+    out: folder of the shards, in which Parquet is unpacked.
+    """
     try:
-        return read(item.place)
+        return read(located(item.place, out / UNPACKED))
     except OSError as error:
         raise UserError(
             f"cannot read {item.source} in {item.place.path} ({error}); finished shards are kept: once it "

@@ -23,6 +23,7 @@ from looksam.index import INDEX
 from looksam.linked import shard_or_link
 from looksam.listing import summary
 from looksam.loader import load
+from looksam.room import bytes_held, bytes_needed
 from looksam.sharding import Options
 from looksam.verify import problems
 
@@ -119,6 +120,12 @@ def test_nothing_is_copied(tars: Path, tmp_path: Path) -> None:
     assert all(path.is_symlink() for path in links.values())
     assert links["train-000001.tar"].resolve() == tars / TRAIN[1]
     assert str(links["train-000001.tar"].readlink()) == f"../tars/{TRAIN[1]}"
+
+
+def test_links_want_no_room(tars: Path, tmp_path: Path) -> None:
+    listing = list_source(str(tars))
+    assert bytes_needed(listing, 5000) == 0
+    assert bytes_held(linked(tars, tmp_path / "out")) == 0
 
 
 def test_a_link_to_elsewhere_is_absolute(tars: Path, tmp_path: Path) -> None:
