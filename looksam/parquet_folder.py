@@ -107,7 +107,7 @@ def items_of(path: Path, root: Path, told: dict[Columns, Path]) -> Iterator[Item
                     place = Place("parquet", str(path), size, changed, number, where)
                     yield Item(label, f"{name}:{begin + number}{text}", place)
                 begin += file.metadata.row_group(group).num_rows
-    except (pa.ArrowException, OSError) as error:
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         raise UserError(f"{path} is damaged or no Parquet file ({error}); fetch it again") from error
 
 
@@ -117,6 +117,8 @@ def size_of(path: Path, group: Any, columns: Columns) -> int:
     if group.num_rows * LEAST_BYTES > bytes_there:
         raise UserError(f"{path} claims {group.num_rows:,} images in {bytes_there:,} bytes; fetch it again")
     chunks = {chunk.path_in_schema: chunk for chunk in map(group.column, range(group.num_columns))}
+    if missing := {f"{columns.image}.bytes", *columns.read()} - chunks.keys():
+        raise pa.ArrowInvalid(f"a row group without {', '.join(sorted(missing))}")
     with path.open("rb") as file:
         for name in columns.read():
             check_pages(path, file, chunks[name])

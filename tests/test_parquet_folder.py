@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -299,6 +300,19 @@ def test_a_file_that_is_cut_short_is_refused(photos: Path, left: int) -> None:
     path.write_bytes(path.read_bytes()[:left])
     with pytest.raises(UserError, match="damaged or no Parquet file"):
         listed(photos)
+
+
+@pytest.mark.parametrize("name", [b"imag\xff", b"imagX"])
+def test_names_of_chunks_that_are_not_the_columns_are_refused(tmp_path: Path, name: bytes) -> None:
+    path = next(only(tmp_path, table(*rows(4)), row_group_size=4).iterdir())
+    content = bytearray(path.read_bytes())
+    # the footer has it in the schema, in each chunk, and in the metadata
+    at = [match.start() for match in re.finditer(b"image", content)]
+    for start in at[1:3]:
+        content[start : start + 5] = name
+    path.write_bytes(content)
+    with pytest.raises(UserError, match="damaged or no Parquet file"):
+        listed(path.parent)
 
 
 def test_a_changed_page_is_found_by_its_checksum(tmp_path: Path) -> None:
