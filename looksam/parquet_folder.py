@@ -12,8 +12,9 @@ import pyarrow.parquet as pq
 
 from looksam.errors import UserError
 from looksam.listing import SPLITS, Item, Listing, numbers
-from looksam.parquet_pages import check_pages
+from looksam.parquet_pages import Chunk, RowGroup, check_pages, row_groups
 from looksam.places import Place
+from looksam.unpacked import Where
 
 IMAGES, LABELS = ("image", "img"), ("label", "fine_label")
 NAME = re.compile(r"(train|validation|val|test)(?:[-._].*)?\.parquet")
@@ -92,37 +93,40 @@ def complete(paths: list[Path]) -> None:
 def items_of(path: Path, root: Path, told: dict[Columns, Path]) -> Iterator[Item]:
     """The images of a file, whose bytes stay unread. told: is given its columns."""
     changed, name = path.stat().st_mtime_ns, path.relative_to(root)
+    groups = row_groups(path)
     try:
         columns = columns_of(path, pq.read_schema(path))
         told.setdefault(columns, path)
         # as a dictionary, for one long text may stand in a million rows
-        with pq.ParquetFile(path, read_dictionary=[f"{columns.image}.path"]) as file:
+        with pq.ParquetFile(path, read_dictionary=columns.read()[1:]) as file:
             begin = 0
-            for group in range(file.metadata.num_row_groups):
-                size = size_of(path, file.metadata.row_group(group), columns)
-                where = f"{group} {columns.image}".encode()
-                batches = file.iter_batches(ROWS, [group], columns.read(), use_threads=False)
+            for number, group in enumerate(groups):
+                chunk = image_chunk(path, group, columns)
+                size = max(0, chunk.whole) // max(1, group.rows)
+                where = Where(number, group.rows, chunk.start, chunk.end, columns.image).packed()
+                batches = file.iter_batches(ROWS, [number], columns.read(), use_threads=False)
                 rows = (row for batch in batches for row in rows_of(path, batch, columns))
-                for number, (label, text) in enumerate(rows):
-                    place = Place("parquet", str(path), size, changed, number, where)
-                    yield Item(label, f"{name}:{begin + number}{text}", place)
-                begin += file.metadata.row_group(group).num_rows
-    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
+                for at, (label, text) in enumerate(rows):
+                    place = Place("parquet", str(path), size, changed, at, where)
+                    yield Item(label, f"{name}:{begin + at}{text}", place)
+                begin += group.rows
+    # the last two are pyarrow's, for a footer whose schema has other names than its metadata
+    except (pa.ArrowException, OSError, UnicodeDecodeError, KeyError) as error:
         raise UserError(f"{path} is damaged or no Parquet file ({error}); fetch it again") from error
 
 
-def size_of(path: Path, group: Any, columns: Columns) -> int:
-    """The mean size of a row group's images, once it is known that the other columns can be read."""
+def image_chunk(path: Path, group: RowGroup, columns: Columns) -> Chunk:
+    """Where a row group's images are, once it is known that its other columns can be read."""
     bytes_there = path.stat().st_size
-    if group.num_rows * LEAST_BYTES > bytes_there:
-        raise UserError(f"{path} claims {group.num_rows:,} images in {bytes_there:,} bytes; fetch it again")
-    chunks = {chunk.path_in_schema: chunk for chunk in map(group.column, range(group.num_columns))}
-    if missing := {f"{columns.image}.bytes", *columns.read()} - chunks.keys():
+    if group.rows * LEAST_BYTES > bytes_there:
+        raise UserError(f"{path} claims {group.rows:,} images in {bytes_there:,} bytes; fetch it again")
+    wanted = [f"{columns.image}.bytes", *columns.read()]
+    if missing := set(wanted) - group.chunks.keys():
         raise pa.ArrowInvalid(f"a row group without {', '.join(sorted(missing))}")
     with path.open("rb") as file:
         for name in columns.read():
-            check_pages(path, file, chunks[name])
-    return int(max(0, chunks[f"{columns.image}.bytes"].total_uncompressed_size) // max(1, group.num_rows))
+            check_pages(path, file, group.chunks[name])
+    return group.chunks[wanted[0]]
 
 
 def rows_of(path: Path, batch: pa.RecordBatch, columns: Columns) -> Iterator[tuple[int, str]]:

@@ -20,7 +20,6 @@ from looksam.cli import main
 from looksam.detect import list_source
 from looksam.errors import UserError
 from looksam.listing import Listing
-from looksam.parquet_pages import Header
 from looksam.room import bytes_unpacked
 from looksam.sharding import Options
 from looksam.unpacked import located
@@ -29,7 +28,6 @@ from looksam.verify import problems
 NAMES = ["ant", "bee", "cat"]
 IMAGE = pa.struct({"bytes": pa.binary(), "path": pa.string()})
 TEXTS = pa.struct({"bytes": pa.string()})
-DAMAGED = [b"", b"\x15", b"\x15" + b"\xff" * 20, b"\x19" * 50, b"\x1c" * 5000, b"\x18\xff\x7f"]
 
 
 def table(images: Sequence[Any], labels: Sequence[Any], **more: Any) -> pa.Table:
@@ -143,6 +141,14 @@ def test_images_are_unpacked_as_they_are(
     options = {"compression": compression, "row_group_size": group, "use_dictionary": dictionary}
     root = only(tmp_path, table(*rows(7)), **options, write_page_index=True, write_page_checksum=True)
     assert contents(listed(root), "train", tmp_path / "unpacked") == [jpeg(n) for n in range(7)]
+
+
+def test_images_without_paths_are_named_by_their_row(tmp_path: Path) -> None:
+    bare = pa.struct({"bytes": pa.binary()})
+    root = only(tmp_path, table([{"bytes": jpeg(n)} for n in range(3)], [0] * 3, image_type=bare))
+    listing = listed(root)
+    assert listing.items["train"][2].source == "train-00000-of-00001.parquet:2"
+    assert contents(listing, "train", tmp_path / "unpacked") == [jpeg(n) for n in range(3)]
 
 
 def test_large_binary_and_pages_of_version_2_are_read(tmp_path: Path) -> None:
@@ -302,6 +308,21 @@ def test_a_file_that_is_cut_short_is_refused(photos: Path, left: int) -> None:
         listed(photos)
 
 
+def test_a_changed_footer_is_refused_and_ends_no_process(tmp_path: Path) -> None:
+    path = next(only(tmp_path, table(*rows(4))).iterdir())
+    content = path.read_bytes()
+    footer = len(content) - 8 - int.from_bytes(content[-8:-4], "little")
+    refused = 0
+    # on some of these, pyarrow's own access to a chunk's facts ends the process
+    for at in range(footer, len(content) - 8, 3):
+        path.write_bytes(content[:at] + bytes([content[at] ^ 0x12]) + content[at + 1 :])
+        try:
+            sharded(listed(path.parent), tmp_path / "out", Options(broken_share=1.0))
+        except UserError:
+            refused += 1
+    assert refused > 100
+
+
 @pytest.mark.parametrize("name", [b"imag\xff", b"imagX"])
 def test_names_of_chunks_that_are_not_the_columns_are_refused(tmp_path: Path, name: bytes) -> None:
     path = next(only(tmp_path, table(*rows(4)), row_group_size=4).iterdir())
@@ -349,23 +370,16 @@ def test_more_rows_than_there_can_be_images_are_refused(tmp_path: Path) -> None:
         listed(root)
 
 
-@pytest.mark.parametrize(
-    "content", [b"", b"\x15", b"\x15" + b"\xff" * 20, b"\x19" * 50, b"\x1c" * 5000, b"\x18\xff\x7f"]
-)
-def test_a_damaged_page_header_ends_in_an_error_of_the_reader(content: bytes) -> None:
-    with pytest.raises((IndexError, KeyError, RecursionError)):
-        Header(content).struct()
-
-
 def test_a_row_group_is_unpacked_in_memory_of_a_page(tmp_path: Path) -> None:
     blob = hashlib.shake_256(b"").digest(2**20)
     made = table([{"bytes": i.to_bytes(4, "big") + blob} for i in range(96)], [0] * 96)
     options = {"row_group_size": 96, "data_page_size": 2**20, "use_dictionary": False, "write_batch_size": 1}
-    (path,) = only(tmp_path, made, **options).iterdir()
+    place = listed(only(tmp_path, made, **options)).items["train"][0].place
     code = (
-        "import resource; from pathlib import Path; from looksam.unpacked import unpack; "
+        "import resource; from pathlib import Path; from looksam.places import Place; "
+        "from looksam.unpacked import located; "
         "before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss; "
-        f"unpack(Path({str(tmp_path / 'out')!r}), Path({str(path)!r}), 0, 'image'); "
+        f"located({place!r}, Path({str(tmp_path)!r})); "
         "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)"
     )
     told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
