@@ -57,9 +57,9 @@ def jobs_of(listing: Listing, out: Path, options: Options) -> Iterator[Job]:
 
 def link(path: Path, tar: Path) -> None:
     """Make `path` a link to the tar: a relative one where both move together, beside each other."""
-    if path.exists() and not path.is_symlink():
-        raise UserError(f"{path} is a shard and no link to one; choose a folder of its own for OUT")
     here = path.parent.resolve()
+    if tar.parent == here:
+        raise UserError(f"{tar} would be replaced by a link to itself; choose a folder of its own for OUT")
     target = os.path.relpath(tar, here) if tar.is_relative_to(here.parent) else str(tar)
     if path.is_symlink() and os.readlink(path) == target:
         return

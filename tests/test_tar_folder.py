@@ -188,6 +188,34 @@ def test_our_own_shards_are_a_source(tmp_path: Path) -> None:
     assert list(problems(out)) == []
 
 
+def test_a_request_for_tars_gets_links(
+    tars: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data/photos").symlink_to(tars)
+    (tmp_path / "out").mkdir()
+    dataset = {"name": "photos", "source": "files", "classes": 3, "train_images": 12, "test_images": 4}
+    request = {"dataset": dataset | {"per_shard": 5}, "code": "0"}
+    (tmp_path / "out/source.json").write_text(json.dumps(request))
+    monkeypatch.chdir(tmp_path)
+    main(["shard", "out/source.json"])
+    assert all(path.is_symlink() for path in (tmp_path / "out").glob("*.tar"))
+    assert list(problems(tmp_path / "out")) == []
+
+
+def test_links_take_the_place_of_shards_and_shards_that_of_links(tars: Path, tmp_path: Path) -> None:
+    photos = list_source(str(tree(tmp_path / "photos")))
+    out = sharded(photos, tmp_path / "out")
+    before = (tars / TRAIN[0]).read_bytes()
+    linked(tars, out)
+    assert list(problems(out)) == []
+    assert sum(path.is_symlink() for path in out.glob("*.tar")) == 3
+    sharded(photos, out)
+    assert list(problems(out)) == []
+    assert not any(path.is_symlink() for path in out.glob("*.tar"))
+    assert (tars / TRAIN[0]).read_bytes() == before
+
+
 def test_links_are_a_source_too(tars: Path, tmp_path: Path) -> None:
     first = linked(tars, tmp_path / "first")
     second = linked(first, tmp_path / "second")
