@@ -6,22 +6,26 @@ wants one writes all of its row group to a file of its own, in which every image
 
 import hashlib
 import json
+import os
 import struct
 from collections.abc import Iterator
 from pathlib import Path
+from threading import Lock
 from typing import Any, NamedTuple
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from looksam.errors import UserError
-from looksam.files import replace_file
+from looksam.files import put_file
 from looksam.parquet_pages import FREE_BYTES, MOST_RATIO, Chunk, check_pages
 from looksam.places import Place, opened
 
 UNPACKED = Path("parts", "unpacked")
 OFFSET = 8
 BUFFER = 2**20
+# each held while a row group is unpacked; a row group's name tells which, so that two seldom share one
+UNPACKING = tuple(Lock() for _ in range(256))
 
 
 class Where(NamedTuple):
@@ -44,12 +48,13 @@ def located(place: Place, folder: Path) -> Place:
         return place
     name = hashlib.sha256(repr((place.path, place.changed, place.content)).encode()).hexdigest()[:32]
     path = folder / name
-    if not path.exists():
-        where = Where(*json.loads(place.content))
-        replace_file(path, lambda temporary: unpack(temporary, Path(place.path), where))
+    # whoever wants the same row group waits until it is there
+    with UNPACKING[int(name, 16) % len(UNPACKING)]:
+        if not path.exists():
+            where = Where(*json.loads(place.content))
+            put_file(path, lambda temporary: unpack(temporary, Path(place.path), where))
     file = opened(str(path))
-    file.seek(OFFSET * place.offset)
-    begin, end = struct.unpack("<2q", file.read(2 * OFFSET))
+    begin, end = struct.unpack("<2q", os.pread(file.fileno(), 2 * OFFSET, OFFSET * place.offset))
     return Place("span", str(path), end - begin, offset=begin)
 
 

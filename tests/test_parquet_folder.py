@@ -6,7 +6,9 @@ import re
 import subprocess
 import sys
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Barrier
 from typing import Any
 
 import pyarrow as pa
@@ -164,6 +166,19 @@ def test_a_row_group_is_unpacked_once(photos: Path, tmp_path: Path) -> None:
     assert len(first) == 6
     contents(listing, "train", tmp_path / "unpacked")
     assert {path.name: path.stat().st_mtime_ns for path in (tmp_path / "unpacked").iterdir()} == first
+
+
+def test_threads_that_want_one_row_group_unpack_it_once(photos: Path, tmp_path: Path) -> None:
+    place = listed(photos).items["train"][0].place
+    together = Barrier(8)
+
+    def file_wanted(_: int) -> int:
+        together.wait()
+        return Path(located(place, tmp_path / "unpacked").path).stat().st_ino
+
+    with ThreadPoolExecutor(8) as pool:
+        # a second unpacking would put another file in its place
+        assert len(set(pool.map(file_wanted, range(8)))) == 1
 
 
 @pytest.mark.parametrize("workers", [1, 3])
