@@ -6,12 +6,10 @@ neither the workers' number nor an interruption changes a byte.
 
 import hashlib
 from collections.abc import Callable, Iterator
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from threading import Event
 from typing import NamedTuple
 
 import numpy as np
@@ -23,14 +21,13 @@ from looksam.locks import locked_where_possible
 from looksam.parts import PARTS, kept, nothing, write_index, write_part
 from looksam.room import check_room
 from looksam.sample import Split
+from looksam.threads import Work, in_threads
 from looksam.unpacked import UNPACKED
 from looksam.write import Job, Made, write_shard
 
 # places in the order, by split, of images that are broken, each with the reason
 BrokenImages = dict[Split, dict[int, str]]
 Show = Callable[[int], None]
-# what is done with a job, and asks before each image whether to stop
-Work = Callable[[Job, Callable[[], bool]], Made]
 SPLITS: tuple[Split, ...] = ("train", "test")
 
 
@@ -163,27 +160,6 @@ def run(jobs: Iterator[Job], workers: int, show: Show, work: Work) -> list[Made]
     return [made[path] for path in sorted(made, key=lambda path: (SPLITS.index(made[path].split), path))]
 
 
-def in_threads(jobs: Iterator[Job], workers: int, work: Work, finish: Callable[[Job, Made], None]) -> None:
-    """Have threads do the jobs; `finish` is called here with each and what became of it, in any order.
-
-    Threads and not processes, because reading, hashing, writing and syncing all let the others go on.
-    """
-    waiting: dict[Future[Made], Job] = {}
-    stop = Event()
-    with ThreadPoolExecutor(workers) as pool:
-        try:
-            for job in jobs:
-                waiting[pool.submit(work, job, stop.is_set)] = job
-                while len(waiting) >= 2 * workers:
-                    take(waiting, finish)
-            while waiting:
-                take(waiting, finish)
-        except BaseException:
-            stop.set()
-            pool.shutdown(wait=True, cancel_futures=True)
-            raise
-
-
 def kept_or_written(job: Job, stopped: Callable[[], bool] = lambda: False) -> Made:
     """A shard that is there already, or else written, with its part of the index."""
     if there := kept(job):
@@ -192,12 +168,6 @@ def kept_or_written(job: Job, stopped: Callable[[], bool] = lambda: False) -> Ma
     if made.rows:
         write_part(job, made)
     return made._replace(rows=[])
-
-
-def take(waiting: dict[Future[Made], Job], finish: Callable[[Job, Made], None]) -> None:
-    """Wait until a job is done, and finish those that are."""
-    for future in wait(waiting, return_when=FIRST_COMPLETED).done:
-        finish(waiting.pop(future), future.result())
 
 
 def check_share(listing: Listing, broken: BrokenImages, options: Options) -> None:

@@ -203,6 +203,20 @@ def test_a_request_for_tars_gets_links(
     assert list(problems(tmp_path / "out")) == []
 
 
+def test_arrays_are_decoded_once_from_links(
+    tars: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data/photos").symlink_to(tars)
+    (tmp_path / "out").mkdir()
+    dataset = SIZED | {"decode": "once", "source": "files", "classes": 3, "train_images": 12}
+    request = {"dataset": dataset | {"test_images": 4, "per_shard": 5}, "code": "0"}
+    (tmp_path / "out/source.json").write_text(json.dumps(request))
+    monkeypatch.chdir(tmp_path)
+    main(["shard", "out/source.json"])
+    assert load(tmp_path / "out", "train", dataset).at(torch.arange(12)).shape == (12, 3, 9, 12)
+
+
 def test_links_take_the_place_of_shards_and_shards_that_of_links(tars: Path, tmp_path: Path) -> None:
     photos = list_source(str(tree(tmp_path / "photos")))
     out = sharded(photos, tmp_path / "out")
