@@ -2,8 +2,13 @@
 
 import hashlib
 
+import numpy as np
 import torch
 from torch import Tensor
+
+INCREMENT = np.uint64(0x9E3779B97F4A7C15)
+FACTORS = (np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB))
+SHIFTS = (np.uint64(30), np.uint64(27), np.uint64(31))
 
 
 def mix(x: Tensor) -> Tensor:
@@ -11,10 +16,11 @@ def mix(x: Tensor) -> Tensor:
 
     Steele, Lea and Flood 2014, "Fast splittable pseudorandom number generators"; the constants are Java's.
     """
-    x = x + _signed(0x9E3779B97F4A7C15)
-    x = (x ^ _shifted(x, 30)) * _signed(0xBF58476D1CE4E5B9)
-    x = (x ^ _shifted(x, 27)) * _signed(0x94D049BB133111EB)
-    return x ^ _shifted(x, 31)
+    # a numpy scalar would warn where it wraps, and an array does not
+    bits = np.atleast_1d(x.numpy()).view(np.uint64) + INCREMENT
+    bits = (bits ^ (bits >> SHIFTS[0])) * FACTORS[0]
+    bits = (bits ^ (bits >> SHIFTS[1])) * FACTORS[1]
+    return torch.from_numpy((bits ^ (bits >> SHIFTS[2])).view(np.int64)).view(x.shape)
 
 
 def key(*numbers: int) -> int:
@@ -27,13 +33,3 @@ def order(seed: int, epoch: int, images: int) -> Tensor:
     """Permutation int64 [images] of the epoch; depends on seed and epoch alone."""
     generator = torch.Generator().manual_seed(int(mix(mix(torch.tensor(seed)) + epoch)))
     return torch.randperm(images, generator=generator)
-
-
-def _signed(bits: int) -> int:
-    """The int64 that has the same 64 bits."""
-    return bits - (1 << 64) if bits >> 63 else bits
-
-
-def _shifted(x: Tensor, places: int) -> Tensor:
-    """The 64 bits moved right and filled with zeros; torch's >> on int64 fills with the sign."""
-    return (x >> places) & ((1 << (64 - places)) - 1)

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from looksam.augment import AUGMENTS, evaluation_batch, training_batch
+from looksam.draws import mix
 from looksam.errors import UserError
 from looksam.images import Images
 
@@ -54,6 +55,17 @@ def test_evaluation_maps_0_to_minus_1_and_255_to_1() -> None:
     images = torch.tensor([0, 51, 255], dtype=torch.uint8).reshape(3, 1, 1, 1)
     assert evaluation_batch(images).flatten().tolist() == pytest.approx([-1, -0.6, 1])
     assert evaluation_batch(images).dtype == torch.float32
+
+
+def test_evaluation_rounds_as_halving_after_centring_does() -> None:
+    images = torch.cat([torch.arange(256.0), torch.rand(10_000) * 255])
+    assert torch.equal(evaluation_batch(images), (images / 255 - 0.5) / 0.5)
+
+
+def test_evaluation_leaves_mixed_images_alone() -> None:
+    images = torch.full((1, 1, 1, 2), 51.0)
+    evaluation_batch(images)
+    assert (images == 51).all()
 
 
 def test_none_is_the_evaluation_batch_with_one_hot_targets() -> None:
@@ -125,6 +137,18 @@ def test_crops_are_windows_of_the_image_with_a_black_margin() -> None:
     hits = (windows == cropped[:, :, None, None]).flatten(4).all(4).all(1)
     assert hits.flatten(1).any(1).all()
     assert (hits.sum(0) > 0).all()
+
+
+def test_a_crop_is_the_window_that_the_second_and_third_draws_name() -> None:
+    images = data(50, (2, 8, 16))
+    keys = mix(mix(mix(torch.tensor(7)) + 3) + torch.arange(50))
+    padded = torch.nn.functional.pad(images.images, [1, 1, 1, 1])
+    places = zip((mix(keys + 1) % 3).tolist(), (mix(keys + 2) % 3).tolist(), strict=True)
+    windows = [
+        image[:, top : top + 8, left : left + 16] for image, (top, left) in zip(padded, places, strict=True)
+    ]
+    cropped, _ = training_batch("crop", images, torch.arange(50), slice(None), 7, 3, 10)
+    assert torch.equal(cropped, torch.stack(windows))
 
 
 def test_a_crop_of_a_constant_image_is_constant_but_for_the_margin() -> None:

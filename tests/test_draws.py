@@ -14,6 +14,12 @@ def test_mix_is_splitmix64() -> None:
     assert [value % 2**64 for value in mix(torch.tensor([0, 1234567])).tolist()] == expected
 
 
+def test_mix_keeps_the_shape_and_the_places_of_numbers() -> None:
+    x = torch.arange(12).view(3, 4).t()
+    assert torch.equal(mix(x), torch.stack([mix(row) for row in x]))
+    assert mix(torch.tensor(5)).shape == ()
+
+
 def test_a_key_depends_on_every_number_and_on_their_order() -> None:
     keys = {key(1, 2, 3), key(2, 1, 3), key(1, 2, 4), key(12, 3), key(1, 23), key(1, 2, 3, 0)}
     assert len(keys) == 6
