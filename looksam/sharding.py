@@ -8,8 +8,10 @@ import hashlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from itertools import islice
 from pathlib import Path
+from threading import Semaphore
 from typing import NamedTuple
 
 import numpy as np
@@ -123,8 +125,11 @@ def write(
         Order.drawn(split, listing.items[split], options.seed) for split in SPLITS if listing.items.get(split)
     ]
     broken: BrokenImages = {order.split: {} for order in orders}
+    # others make shards while the disk takes a finished one
+    threads = 1 if options.workers == 1 else 2 * options.workers
+    work = partial(kept_or_written, turn=Semaphore(options.workers))
     while True:
-        made = run(jobs_of(orders, out, broken, options), options.workers, show, kept_or_written)
+        made = run(jobs_of(orders, out, broken, options), threads, show, work)
         found = [(one.split, position, why) for one in made for position, why in one.broken]
         for split, position, why in found:
             broken[split][position] = why
@@ -141,7 +146,7 @@ def jobs_of(orders: list[Order], out: Path, broken: BrokenImages, options: Optio
         yield from order.jobs(out, set(broken[order.split]), options)
 
 
-def run(jobs: Iterator[Job], workers: int, show: Show, work: Work) -> list[Made]:
+def run(jobs: Iterator[Job], threads: int, show: Show, work: Work) -> list[Made]:
     """What `work` made of each job, in order."""
     made: dict[str, Made] = {}
     images = 0
@@ -152,19 +157,21 @@ def run(jobs: Iterator[Job], workers: int, show: Show, work: Work) -> list[Made]
         images += len(job.samples)
         show(images)
 
-    if workers == 1:
+    if threads == 1:
         for job in jobs:
             finish(job, work(job, lambda: False))
     else:
-        in_threads(jobs, workers, work, finish)
+        in_threads(jobs, threads, work, finish)
     return [made[path] for path in sorted(made, key=lambda path: (SPLITS.index(made[path].split), path))]
 
 
-def kept_or_written(job: Job, stopped: Callable[[], bool] = lambda: False) -> Made:
-    """A shard that is there already, or else written, with its part of the index."""
-    if there := kept(job):
+def kept_or_written(job: Job, stopped: Callable[[], bool], turn: Semaphore) -> Made:
+    """A shard that is there already, or else written, with its part of the index. turn: of `write_shard`."""
+    with turn:
+        there = kept(job)
+    if there:
         return there
-    made = write_shard(job, stopped)
+    made = write_shard(job, stopped, turn)
     if made.rows:
         write_part(job, made)
     return made._replace(rows=[])

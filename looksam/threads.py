@@ -10,18 +10,18 @@ from looksam.write import Job, Made
 Work = Callable[[Job, Callable[[], bool]], Made]
 
 
-def in_threads(jobs: Iterator[Job], workers: int, work: Work, finish: Callable[[Job, Made], None]) -> None:
+def in_threads(jobs: Iterator[Job], threads: int, work: Work, finish: Callable[[Job, Made], None]) -> None:
     """Have threads do the jobs; `finish` is called here with each and what became of it, in any order.
 
     Threads and not processes, because reading, hashing, writing and syncing all let the others go on.
     """
     waiting: dict[Future[Made], Job] = {}
     stop = Event()
-    with ThreadPoolExecutor(workers) as pool:
+    with ThreadPoolExecutor(threads) as pool:
         try:
             for job in jobs:
                 waiting[pool.submit(work, job, stop.is_set)] = job
-                while len(waiting) >= 2 * workers:
+                while len(waiting) > threads:
                     take(waiting, finish)
             while waiting:
                 take(waiting, finish)

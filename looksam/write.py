@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import NamedTuple
 
@@ -61,16 +62,21 @@ class _Incomplete(Exception):
     """A shard that is not to take its place."""
 
 
-def write_shard(job: Job, stopped: Callable[[], bool] = lambda: False) -> Made:
+def write_shard(
+    job: Job,
+    stopped: Callable[[], bool] = lambda: False,
+    turn: AbstractContextManager[object] = nullcontext(),  # noqa: B008
+) -> Made:
     """Write the shard, unless images are broken: then all of these are told, and nothing stays.
 
-    stopped: asked before each image; if it says so, nothing stays either and Stopped is raised.
+    stopped: asked before each image; if it says so, nothing stays either and Stopped is raised. turn: held
+    until all is written, and not while the disk is waited for.
     """
     path = Path(job.path)
     made = Made(path.name, job.split, [], [])
 
     def write(temporary: Path) -> None:
-        with Tape(temporary) as tape:
+        with turn, Tape(temporary) as tape:
             for position, name, item in job.samples:
                 if stopped():
                     raise Stopped

@@ -7,6 +7,7 @@ import json
 import os
 from collections import Counter
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 import pyarrow.parquet as pq
@@ -22,6 +23,7 @@ from looksam.errors import UserError
 from looksam.loader import load
 from looksam.locks import locked
 from looksam.sharding import Options
+from looksam.write import Job, write_shard
 
 SIZED = {"name": "photos", "height": 9, "width": 12, "channels": 3}
 SIX = Options(per_shard=6)
@@ -240,3 +242,18 @@ def test_embedded_digits_are_sharded_by_their_name(tmp_path: Path) -> None:
 def test_a_request_is_told_from_a_folder(photos: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         main(["shard", str(photos)])
+
+
+def test_a_shards_turn_is_over_before_it_waits_for_the_disk(
+    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    items, turn, held = list_source(str(photos)).items["train"], Lock(), list[bool]()
+    job = Job(str(tmp_path / "a.tar"), "train", [(0, "a", items[0])], False, "")
+
+    def told(*_: object) -> bool:
+        held.append(turn.locked())
+        return False
+
+    monkeypatch.setattr(os, "fsync", told)
+    write_shard(job, told, turn)
+    assert held == [True, False]
