@@ -40,6 +40,12 @@ def write_decoded(folder: Path, dataset: Mapping[str, Any], index: Path) -> None
     replace_with(folder / DIGESTS, json.dumps(digests, indent=1))
 
 
+def bytes_decoded(dataset: Mapping[str, Any]) -> int:
+    """Bytes of an image in the array of its split; 0 of a data set that has none."""
+    is_decoded = dataset.get("decode") == "once"
+    return dataset["channels"] * dataset["height"] * dataset["width"] if is_decoded else 0
+
+
 def write_array(rows: Rows, dataset: Mapping[str, Any], path: Path) -> None:
     """Write the images, uint8 [N, C, H, W], in the order of the index."""
     shape = (len(rows), dataset["channels"], dataset["height"], dataset["width"])

@@ -11,6 +11,7 @@ from looksam.listing import Listing
 from looksam.parts import kept_part, nothing, write_index, write_part
 from looksam.pictures import Broken, picture
 from looksam.places import TooLarge
+from looksam.room import check_room
 from looksam.sharding import SPLITS, BrokenImages, Options, Show, check_share, digest, prepared, run, shard_to
 from looksam.tar_folder import shards_of
 from looksam.write import Job, Made, Stopped, contents, row
@@ -31,6 +32,7 @@ def shard_or_link(
         return shard_to(listing, out, options, show, beside)
     broken: BrokenImages = {split: {} for split in SPLITS if listing.items.get(split)}
     with prepared(out):
+        check_room(listing, out, options.per_shard, options.bytes_beside)
         jobs = list(jobs_of(listing, out, options))
         for job in jobs:
             link(Path(job.path), Path(job.samples[0][2].place.path))

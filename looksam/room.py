@@ -11,9 +11,9 @@ from looksam.unpacked import UNPACKED
 from looksam.ustar import BLOCK, RECORD, padding
 
 
-def check_room(listing: Listing, out: Path, per_shard: int) -> None:
-    """Refuses to begin shards for which the disk of the folder `out` has no room."""
-    needed = bytes_needed(listing, per_shard) + bytes_unpacked(listing, out) - bytes_held(out)
+def check_room(listing: Listing, out: Path, per_shard: int, beside: int) -> None:
+    """Refuses to begin shards for which the disk of `out` has no room. beside: as of `bytes_needed`."""
+    needed = bytes_needed(listing, per_shard, beside) + bytes_unpacked(listing, out) - bytes_held(out)
     if needed > (free := bytes_free(out)):
         raise UserError(
             f"the shards take {size(needed)} more in {out}, where {size(free)} are free; free some space, or "
@@ -21,12 +21,17 @@ def check_room(listing: Listing, out: Path, per_shard: int) -> None:
         )
 
 
-def bytes_needed(listing: Listing, per_shard: int) -> int:
-    """Bytes of all shards, as far as the source says its images' sizes; none of those that are linked."""
+def bytes_needed(listing: Listing, per_shard: int, beside: int) -> int:
+    """Bytes of all shards, as far as the source says its images' sizes; none of those that are linked.
+
+    beside: bytes of each image in the arrays of decoded ones, which are written anew each time.
+    """
+    arrays = listing.images * beside
     if listing.linked:
-        return 0
+        return arrays
     shards = sum(-(-len(items) // per_shard) for items in listing.items.values())
-    return sum(bytes_in_tar(item) for items in listing.items.values() for item in items) + shards * RECORD
+    tars = sum(bytes_in_tar(item) for items in listing.items.values() for item in items) + shards * RECORD
+    return tars + arrays
 
 
 def bytes_unpacked(listing: Listing, out: Path) -> int:

@@ -48,7 +48,7 @@ def shard_plan(listing: Listing, out: Path, options: Options) -> ShardPlan:
         listing.images,
         shards_of(listing, options),
         sum(bytes_of(items) for items in listing.items.values()),
-        bytes_needed(listing, options.per_shard) + bytes_unpacked(listing, out),
+        bytes_needed(listing, options.per_shard, options.bytes_beside) + bytes_unpacked(listing, out),
         bytes_held(out),
         bytes_free(out),
         listing.images * seconds_per_image(listing, there, options) / options.workers,

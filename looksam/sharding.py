@@ -34,13 +34,17 @@ SPLITS: tuple[Split, ...] = ("train", "test")
 
 
 class Options(NamedTuple):
-    """How to shard. broken_share: of a split's images; more stops. decode: decode every image to check it."""
+    """How to shard. broken_share: of a split's images; more stops. decode: decode every image to check it.
+
+    bytes_beside: what each image takes on the disk once more, decoded.
+    """
 
     per_shard: int = 5000
     workers: int = 1
     seed: int = 0
     broken_share: float = 0.001
     decode: bool = False
+    bytes_beside: int = 0
 
 
 @dataclass
@@ -96,7 +100,7 @@ def shard_to(
     `write_index`.
     """
     with prepared(out):
-        check_room(listing, out, options.per_shard)
+        check_room(listing, out, options.per_shard, options.bytes_beside)
         return write(listing, out, options, show, beside)
 
 

@@ -6,7 +6,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from looksam.decoded import write_decoded
+from looksam.decoded import bytes_decoded, write_decoded
 from looksam.errors import UserError
 from looksam.linked import shard_or_link
 from looksam.listing import Listing
@@ -42,7 +42,12 @@ def requested(request: Path, workers: int) -> tuple[Listing, Options]:
     where = str(folder.absolute()) if dataset["source"] == "files" else dataset["name"]
     check_expected(listing.checked(where), dataset, f"{where} ({listing.kind})")
     # a broken image is none of those that the config counts, so that not one is left out
-    return listing, Options(dataset["per_shard"], min(workers, paying_workers(dataset)), broken_share=0.0)
+    return listing, Options(
+        dataset["per_shard"],
+        min(workers, paying_workers(dataset)),
+        broken_share=0.0,
+        bytes_beside=bytes_decoded(dataset),
+    )
 
 
 def check_expected(listing: Listing, dataset: Mapping[str, Any], where: str) -> None:

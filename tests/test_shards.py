@@ -18,6 +18,8 @@ from looksam.cli import main
 from looksam.detect import list_source
 from looksam.digits import single
 from looksam.errors import UserError
+from looksam.room import bytes_needed
+from looksam.shard_plan import shard_plan
 from looksam.sharding import Options, Show, shard_to
 from looksam.shards import requested, shard
 from looksam.workers import paying_workers
@@ -207,3 +209,20 @@ def test_the_readers_shown_in_the_docs_run(folder: Path, monkeypatch: pytest.Mon
     assert streamed["image"].size == by_timm["image"].size == (8, 8)
     assert hashlib.sha256(by_row["image_bytes"]).hexdigest() == by_row["row"]["sha256"]
     assert io.BytesIO(by_row["image_bytes"]).read(4) == b"\x89PNG"
+
+
+def test_the_arrays_beside_the_shards_are_counted_before_anything_is_written(tmp_path: Path) -> None:
+    sized = DIGITS | {"decode": "once", "channels": 1, "height": 8, "width": 8}
+    listing, options = requested(request(tmp_path / "a", sized), 1)
+    plain = bytes_needed(listing, options.per_shard, beside=0)
+    arrays = shard_plan(listing, tmp_path / "b", options).needed - plain
+    headers = 2 * 128
+    assert (
+        arrays == sum(path.stat().st_size for path in sharded(tmp_path / "c", sized).glob("*.npy")) - headers
+    )
+
+
+def test_a_disk_without_room_for_the_arrays_is_refused(tmp_path: Path) -> None:
+    huge = DIGITS | {"decode": "once", "channels": 3, "height": 10**6, "width": 10**6}
+    with pytest.raises(UserError, match=r"the shards take 5[\d,.]+ TB more"):
+        sharded(tmp_path / "a", huge)

@@ -1,8 +1,9 @@
 """How fast the pipeline trains, over a bare torch loop on the same network, optimizer and images in memory.
 
 Both take turns of one step, and the ratio of the fastest ones is printed, since another job on the machine
-can only make a step slower: 1 where the pipeline costs nothing. The pipeline's step takes its batch from the feed, as that of a run does, whose images are in memory and which so
-has no workers; the loop indexes the images by itself.
+can only make a step slower: 1 where the pipeline costs nothing. The pipeline's step takes its batch from the
+feed, as that of a run does, whose images are in memory and which so has no workers; the loop indexes the
+images by itself.
 """
 
 import time
