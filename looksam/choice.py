@@ -66,11 +66,11 @@ def best(top1s: Sequence[float | None]) -> int | None:
     return max(kept, key=lambda position: kept[position], default=None)
 
 
-def choose(request: Path, runs: Path, chosen: Path) -> None:
+def choose(request: Path, runs: Path, chosen: Path, workers: int | None = None) -> None:
     """Write to `chosen` the values of the best of the trials that `request` lists, by its validation top-1.
 
     request: {"search", "table", "row", "trials": [{"run": id, "settings": its values}, ...]}. runs: the
-    folder of all runs.
+    folder of all runs. workers: as of `Care`.
     """
     # here, because training reads choices too, and needs nothing of evaluation
     from looksam.evaluate import run_metrics
@@ -82,7 +82,7 @@ def choose(request: Path, runs: Path, chosen: Path) -> None:
     for trial in asked["trials"]:
         settings = json.loads((runs / trial["run"] / "run.json").read_text())["settings"]
         fingerprint = code.fingerprint("evaluate", "evaluate", words(settings))
-        top1s.append(run_metrics(runs / trial["run"], fingerprint)["top1"])
+        top1s.append(run_metrics(runs / trial["run"], fingerprint, workers=workers)["top1"])
     position = best(top1s)
     if position is None:
         raise UserError(

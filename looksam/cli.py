@@ -76,6 +76,7 @@ def parser() -> argparse.ArgumentParser:
     sub = command("choose", choose, "results/searches/<search>/trials.json")
     sub.add_argument("--runs", type=Path, required=True, help="folder of the runs")
     sub.add_argument("--chosen", type=Path, required=True, help="JSON file to write")
+    add_workers(sub)
     sub = command("evaluate", evaluate, "results/evaluations/<table>.json")
     sub.add_argument("--runs", type=Path, required=True, help="folder of the runs")
     sub.add_argument("--evaluations", type=Path, required=True, help="Parquet file to write")
@@ -159,7 +160,7 @@ def choose(parsed: argparse.Namespace) -> None:
     from looksam.choice import choose
 
     with consumed(parsed.request):
-        choose(parsed.request, parsed.runs, parsed.chosen)
+        choose(parsed.request, parsed.runs, parsed.chosen, parsed.workers)
 
 
 def evaluate(parsed: argparse.Namespace) -> None:

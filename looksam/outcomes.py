@@ -90,7 +90,9 @@ def outcomes(model: nn.Module, tests: Tests, ranks: Ranks, workers: int | None =
     batches, device = TestBatches(tests.data), ranks.device
     own = batches.numbers[ranks.rank :: ranks.size]
     parts: dict[int, tuple[Tensor, ...]] = {}
-    with closing(prefetched(batches, own, workers_for(tests.data, workers), device.type == "cuda")) as read:
+    # nothing is done with images in memory that another process could do meanwhile
+    readers = 0 if tests.data.is_in_memory else workers_for(tests.data, workers)
+    with closing(prefetched(batches, own, readers, device.type == "cuda")) as read:
         for number, batch in zip(own, read, strict=True):
             images, targets = (x.to(device, non_blocking=True) for x in batch)
             logits = model(evaluation_batch(images))

@@ -122,6 +122,11 @@ def test_a_diverged_runs_evaluation_carries_none(diverged: Path) -> None:
     assert unpacked(evaluations(diverged)[0]) is None
 
 
+def test_images_in_memory_are_evaluated_without_workers(run: Path) -> None:
+    # no machine has so many, and shared memory no room for what they would hand over
+    assert run_metrics(run, "c", workers=10**9)["images"] > 0
+
+
 def test_metrics_follow_from_the_outcomes(run: Path) -> None:
     metrics, rows = run_metrics(run, "c"), rows_of(run)
     names = {"top1": "correct", "top5": "in_top5", "loss": "loss"}

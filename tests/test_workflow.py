@@ -104,6 +104,15 @@ def fresh(tmp_path: Path) -> Study:
     return Study(checkout(tmp_path / "fresh"))
 
 
+@pytest.mark.parametrize(("asked", "workers"), [((), 1), (("--set-threads", "evaluate=2"), 2)])
+def test_an_evaluation_reads_by_as_many_processes_as_the_rule_has_threads(
+    finished: Path, asked: tuple[str, ...], workers: int
+) -> None:
+    again = ("--cores", "2", "-n", "-p", "--forcerun", "evaluate", *asked, "--configfile", SMOKE)
+    said = Study(finished).snakemake(*again).stdout
+    assert re.findall(r"looksam evaluate [^$]*?--workers (\d+)", said) == [str(workers)]
+
+
 def test_the_chain_ends_in_the_report(finished: Path) -> None:
     assert "Table 7" in (finished / "reports/all_tables.html").read_text()
     assert {path.suffix for path in (finished / "reports/tables").glob("table7.*")} == {".csv", ".md", ".tex"}

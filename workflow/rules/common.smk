@@ -68,6 +68,11 @@ def minutes_of(wildcards):
         sys.exit(f"looksam: error: {error}")
 
 
+def readers_of(wildcards, threads):
+    """How many processes read large images, where a profile says nothing else."""
+    return threads
+
+
 def evaluation_of(wildcards):
     return read_request(f"results/evaluations/{wildcards.table}.json")
 

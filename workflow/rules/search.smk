@@ -19,11 +19,13 @@ rule choose:
         mem_mb=2000,
         runtime=120,
         launcher="",
+        workers=readers_of,
     shell:
         r"""
         exec &> >(tee {log:q})
 
         {resources.launcher} looksam choose {input.request:q} \
             --runs results/runs \
-            --chosen {output.chosen:q}
+            --chosen {output.chosen:q} \
+            --workers {resources.workers}
         """

@@ -45,11 +45,13 @@ rule evaluate:
         mem_mb=2000,
         runtime=120,
         launcher="",
+        workers=readers_of,
     shell:
         r"""
         exec &> >(tee {log:q})
 
         {resources.launcher} looksam evaluate {input.request:q} \
             --runs results/runs \
-            --evaluations {output.evaluations:q}
+            --evaluations {output.evaluations:q} \
+            --workers {resources.workers}
         """
