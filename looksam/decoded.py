@@ -13,9 +13,10 @@ from numpy.lib.format import open_memmap
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
+from looksam.contents import Contents
 from looksam.errors import UserError
 from looksam.files import replace_file, replace_with
-from looksam.rows import Rows, rows_of, splits_in
+from looksam.rows import rows_of, splits_in
 
 FORMATS = ("PNG", "JPEG")
 MODES = {1: "L", 3: "RGB"}
@@ -30,12 +31,16 @@ def write_decoded(folder: Path, dataset: Mapping[str, Any], index: Path) -> None
 
     index: the index.parquet of the shards in `folder`, under whatever name it still has.
     """
-    if dataset.get("decode") != "once":
-        return
+    if dataset.get("decode") == "once":
+        write_arrays(folder, dataset, {split: rows_of(index, split) for split in splits_in(index)})
+
+
+def write_arrays(folder: Path, dataset: Mapping[str, Any], splits: Mapping[str, Contents]) -> None:
+    """Write the images of these splits."""
     digests = {}
-    for split in splits_in(index):
+    for split, rows in splits.items():
         path = folder / f"{split}.npy"
-        replace_file(path, partial(write_array, rows_of(index, split), dataset))
+        replace_file(path, partial(write_array, rows, dataset))
         digests[path.name] = sha256(path)
     replace_with(folder / DIGESTS, json.dumps(digests, indent=1))
 
@@ -46,12 +51,12 @@ def bytes_decoded(dataset: Mapping[str, Any]) -> int:
     return dataset["channels"] * dataset["height"] * dataset["width"] if is_decoded else 0
 
 
-def write_array(rows: Rows, dataset: Mapping[str, Any], path: Path) -> None:
+def write_array(rows: Contents, dataset: Mapping[str, Any], path: Path) -> None:
     """Write the images, uint8 [N, C, H, W], in the order of the index."""
-    shape = (len(rows), dataset["channels"], dataset["height"], dataset["width"])
+    count = len(rows.labels)
+    shape = (count, dataset["channels"], dataset["height"], dataset["width"])
     images = open_memmap(path, "w+", np.uint8, shape)
-    for i in range(len(rows)):
-        content = rows.content(i)
+    for i, content in enumerate(rows.contents(range(count))):
         try:
             images[i] = fitted(content, dataset)
         except UNDECODABLE as error:

@@ -20,6 +20,8 @@ OPTIMIZER_STATES = {"adamw": 2, "lamb": 2, "sgd": 1}
 
 # of an image in a shard, beside its pixels: two tar headers, the label's block, padding
 BYTES_PER_MEMBER = 2048
+# of an image in an index: SHA-256 as text, key and source hardly compress
+BYTES_PER_ROW = 200
 
 
 @dataclass(frozen=True)
@@ -72,8 +74,13 @@ def disk(study: Study, to_go: Collection[Run]) -> Disk:
 
 
 def shard_bytes(dataset: Row) -> int:
-    """About what a data set's shards take: its pixels uncompressed, somewhat more than ImageNet's JPEGs."""
+    """About what a data set's shards take: its pixels uncompressed, somewhat more than ImageNet's JPEGs.
+
+    Of shards at a URL, what is fetched: the pixels where they are decoded once, and a row of the index.
+    """
     image = dataset["height"] * dataset["width"] * dataset["channels"] + BYTES_PER_MEMBER
+    if "shards" in dataset:
+        image = (image if dataset["decode"] == "once" else 0) + BYTES_PER_ROW
     return int((dataset["train_images"] + dataset["test_images"]) * image)
 
 

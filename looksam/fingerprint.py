@@ -25,6 +25,7 @@ CHOICES = frozenset(
         "SCHEDULES",
         "AUGMENTS",
         "LOADERS",
+        "ORDERS",
         "SOURCES",
     }
 )
@@ -45,6 +46,7 @@ SILENT = frozenset(
         "prefetch",
         "preempt",
         "progress",
+        "remote_file",
         "requests",
         "room",
         "snapshot",

@@ -6,10 +6,10 @@ from typing import Any, NamedTuple, Protocol
 import torch
 from torch import Tensor
 
+from looksam.contents import Contents
 from looksam.crops import centred
 from looksam.decoded import UNDECODABLE
 from looksam.pixels import pixels
-from looksam.rows import Rows
 
 
 class Data(Protocol):
@@ -69,7 +69,9 @@ class Photographs:
 
     is_in_memory = False
 
-    def __init__(self, rows: Rows, dataset: Mapping[str, Any]) -> None:
+    rows: Contents
+
+    def __init__(self, rows: Contents, dataset: Mapping[str, Any]) -> None:
         self.rows, self.channels, self.resize = rows, dataset["channels"], dataset["resize"]
         self.size: tuple[int, int] = (dataset["height"], dataset["width"])
         self.labels = torch.from_numpy(rows.labels)
@@ -83,8 +85,8 @@ class Photographs:
 
     def pictures(self, positions: Tensor) -> Iterable[Tensor]:
         """Their images as they are stored, decoded one by one, each verified by its SHA-256."""
-        for position in positions.tolist():
-            content = self.rows.content(position)
+        chosen = positions.tolist()
+        for position, content in zip(chosen, self.rows.contents(chosen), strict=True):
             try:
                 yield pixels(content, self.channels)
             except UNDECODABLE as error:

@@ -12,6 +12,7 @@ from looksam.draws import order
 from looksam.errors import UserError
 from looksam.images import Data, Images, Photographs
 from looksam.memory import check_memory
+from looksam.remote import streamed
 from looksam.rows import Rows, read_index
 
 
@@ -41,6 +42,7 @@ def decoded_once(rows: Rows, dataset: Mapping[str, Any]) -> Images:
 LOADERS: dict[str, Callable[[Rows, Mapping[str, Any]], Data]] = {
     "once": decoded_once,
     "each-time": Photographs,
+    "streamed": streamed,
 }
 
 
@@ -49,9 +51,14 @@ def batches(images: int, batch_size: int, seed: int, epoch: int) -> Tensor:
 
     The images that do not fill a batch are left out, others each epoch.
     """
+    check_batch_size(batch_size, images)
+    return order(seed, epoch, images)[: images // batch_size * batch_size].view(-1, batch_size)
+
+
+def check_batch_size(batch_size: int, images: int) -> None:
+    """Refuses a batch that is larger than the data."""
     if batch_size > images:
         raise UserError(
             f"batch_size {batch_size} is larger than the {images} training images; "
             f"use a batch_size of at most {images}"
         )
-    return order(seed, epoch, images)[: images // batch_size * batch_size].view(-1, batch_size)

@@ -1,10 +1,10 @@
 """From a cell of a paper's table to the full settings of its run at a scale."""
 
-import math
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 from looksam.config import Config, Row, check, one_of, plain
+from looksam.dataset_rows import check_dataset
 from looksam.errors import UserError
 from looksam.fingerprint import Code
 from looksam.splits import training_images
@@ -167,12 +167,7 @@ class Resolver:
         for name in settings["augment"].split("+"):
             one_of(name, "augmentation", ("none", *self.augments), where)
         dataset, batch_size = settings["dataset"], settings["batch_size"]
-        one_of(dataset["source"], "source", self.sources, f"config/datasets.yaml: {dataset['name']}")
-        if dataset.get("resize", math.inf) < max(dataset["height"], dataset["width"]):
-            raise UserError(
-                f"config/datasets.yaml: resize {dataset['resize']} of {dataset['name']} is less than the "
-                f"{dataset['height']} x {dataset['width']} that are cut from it; take a larger one"
-            )
+        check_dataset(dataset, self.sources)
         images = training_images(settings)
         steps = images // batch_size * settings["epochs"]
         if steps <= 0:

@@ -76,7 +76,7 @@ def shard(parsed: argparse.Namespace) -> None:
 
 def shard_request(parsed: argparse.Namespace, request: Path) -> None:
     """Write the shards that a request of the workflow asks for."""
-    from looksam.requests import checked, consumed
+    from looksam.requests import checked, consumed, read_request
     from looksam.shards import requested, shard
 
     if request.suffix != ".json":
@@ -85,12 +85,26 @@ def shard_request(parsed: argparse.Namespace, request: Path) -> None:
         )
     if given := [option for name, option in BY_HAND.items() if name in parsed]:
         raise UserError(f"{', '.join(given)} goes with OUT; a request says itself what decides its shards")
+    if "shards" in read_request(request)["dataset"]:
+        fetch_request(parsed, request)
+        return
     if parsed.plan:
         listing, options = requested(checked(request), parsed.workers)
         say_plan(listing, request.parent, options)
         return
     with consumed(request):
         shard(request, parsed.workers, shown)
+
+
+def fetch_request(parsed: argparse.Namespace, request: Path) -> None:
+    """Fetch the index of the shards that a request says are at a URL."""
+    from looksam.fetch import fetch
+    from looksam.requests import consumed
+
+    if parsed.plan:
+        raise UserError("these shards are at a URL and are not written here; there is nothing to plan")
+    with consumed(request):
+        fetch(request)
 
 
 def say_plan(listing: "Listing", out: Path, options: "Options") -> None:

@@ -54,6 +54,11 @@ def check_expected(listing: Listing, dataset: Mapping[str, Any], where: str) -> 
     """Refuses other classes, and another number of images of a split, than the config says."""
     found = {"classes": len(listing.classes)}
     found |= {f"{split}_images": len(listing.items.get(split, ())) for split in SPLITS}
+    check_counts(found, dataset, where)
+
+
+def check_counts(found: Mapping[str, int], dataset: Mapping[str, Any], where: str) -> None:
+    """Refuses numbers of classes or images, by the config's keys, that are not the config's."""
     for key, number in found.items():
         if number != dataset[key]:
             raise UserError(

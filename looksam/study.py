@@ -150,7 +150,8 @@ class Study:
         for run in self.runs.values():
             chosen = words(run.settings)
             dataset = run.settings["dataset"]
-            shard = {"dataset": dataset, "code": code.fingerprint("shards", "shard", chosen)}
+            by = ("fetch", "fetch") if "shards" in dataset else ("shards", "shard")
+            shard = {"dataset": dataset, "code": code.fingerprint(*by, chosen)}
             found[f"results/shards/{run.shards}/source.json"] = shard
             found[f"results/runs/{run.id}/run.json"] = {
                 "id": run.id,

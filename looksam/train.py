@@ -62,7 +62,7 @@ def fit(training: Training, data: Data, watch: Watch) -> None:
     ranks, count = training.ranks, training.micro_batches
     feed = Feed(data, training.settings, count, ranks.rank, ranks.size)
     numbers = range(training.history.steps * count, len(feed))
-    workers = workers_for(data, watch.care.workers)
+    workers = feed.order.workers(workers_for(data, watch.care.workers))
     with closing(prefetched(feed, numbers, workers, ranks.device.type == "cuda")) as micro_batches:
         while not training.is_done:
             training.step(micro_batches)

@@ -72,6 +72,15 @@ def test_the_estimate_of_small_shards_is_near_what_is_written(tmp_path: Path) ->
     assert 0.5 < written / estimate < 2
 
 
+def test_of_shards_at_a_url_an_index_is_fetched_or_what_is_decoded_once() -> None:
+    streamed, once = (
+        shard_bytes(DIGITS | {"shards": "s3://bucket/digits", "decode": decode})
+        for decode in ("streamed", "once")
+    )
+    assert streamed < shard_bytes(DIGITS) / 5
+    assert once == shard_bytes(DIGITS) + streamed
+
+
 def test_columns_stand_under_each_other() -> None:
     assert aligned([("run", "n"), ("a", "10")]) == ["run   n", "a    10"]
 

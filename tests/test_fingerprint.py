@@ -179,6 +179,13 @@ def test_a_module_that_decides_no_number_counts_for_nothing(package: Path, modul
     assert changed(package) == set()
 
 
+def test_the_order_of_a_stream_counts_where_shards_are_streamed(package: Path) -> None:
+    replace(package / "lanes.py", "LANES = 12", "LANES = 8")
+    assert differ(package, "streamed")
+    assert not differ(package, "each-time")
+    assert not differ(package, "once")
+
+
 def test_the_command_line_counts_for_nothing(package: Path) -> None:
     alter(package / "cli.py", "train")
     assert changed(package) == set()

@@ -304,3 +304,51 @@ def test_every_descent_but_g_s_has_an_alpha(tmp_path: Path, descent: str) -> Non
     root = copied(tmp_path)
     edit(root / METHODS, lambda methods: methods["looksam-5"].update(descent=descent, alpha=0.3))
     assert settings(root, LOOKSAM_5)["method"]["alpha"] == 0.3
+
+
+AT_A_URL = {"shards": "https://host/digits", "decode": "streamed", "resize": 9}
+
+
+def with_digits(folder: Path, change: dict[str, Any], left_out: tuple[str, ...] = ()) -> Path:
+    """The study's files with another row of digits."""
+    root = copied(folder)
+
+    def edited(datasets: dict[str, Any]) -> None:
+        kept = {key: value for key, value in datasets["digits"].items() if key not in left_out}
+        datasets["digits"] = kept | change
+
+    edit(root / "config/datasets.yaml", edited)
+    return root
+
+
+def test_shards_at_a_url_need_no_source(tmp_path: Path) -> None:
+    root = with_digits(tmp_path, AT_A_URL, ("source", "per_shard"))
+    requests = study(root, tables=["table7"]).requests()
+    code = study(root).code
+    (request,) = (content for path, content in requests.items() if path.endswith("source.json"))
+    assert request["dataset"]["shards"] == "https://host/digits"
+    assert request["code"] == code.fingerprint("fetch", "fetch", {"streamed"})
+
+
+@pytest.mark.parametrize(
+    ("change", "left_out", "message"),
+    [
+        (
+            AT_A_URL,
+            (),
+            "digits has shards, at https://host/digits, which are made already; leave out source and",
+        ),
+        (
+            AT_A_URL | {"decode": "each-time"},
+            ("source", "per_shard"),
+            r"'each-time' is not one of \['once', 'str",
+        ),
+        ({"decode": "streamed", "resize": 9}, (), "'streamed' is not one of"),
+        ({"shards": "digits"}, ("source", "per_shard"), "digits.shards: 'digits' does not match"),
+    ],
+)
+def test_a_row_that_says_two_things_of_its_shards_is_refused(
+    tmp_path: Path, change: dict[str, Any], left_out: tuple[str, ...], message: str
+) -> None:
+    with pytest.raises(UserError, match=message):
+        study(with_digits(tmp_path, change, left_out), tables=["table7"])

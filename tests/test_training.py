@@ -22,7 +22,7 @@ from looksam.train import seeded
 from looksam.training import Training, micro_batches
 
 ALONE = Ranks(0, 1, torch.device("cpu"))
-GREY = {"name": "tiny", "height": 8, "width": 8, "channels": 1, "classes": 10}
+GREY = {"name": "tiny", "height": 8, "width": 8, "channels": 1, "classes": 10, "decode": "once"}
 VIT = {"name": "tiny", "architecture": "vit", "patch_size": 4, "dim": 16, "depth": 2, "heads": 2}
 CONVNET = {"name": "tiny", "architecture": "resnet", "bottleneck": False, "width": 4, "blocks": [1, 1]}
 LOOKSAM: dict[str, Any] = {"k": 3, "ascent": "global", "descent": "g_v", "rho": 0.1, "alpha": 0.3}

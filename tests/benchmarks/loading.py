@@ -23,7 +23,14 @@ SMALL_IMAGES, SMALL_BATCHES = 4_096, (128, 512)
 SHARDED_IMAGES, SHARDED_BYTES = 3_000, 57_000
 INDEXED_IMAGES, PER_SHARD = 1_281_167, 5_000
 
-IMAGENET: dict[str, Any] = {"name": "photographs", "channels": 3, "height": 224, "width": 224, "resize": 256}
+IMAGENET: dict[str, Any] = {
+    "name": "photographs",
+    "channels": 3,
+    "height": 224,
+    "width": 224,
+    "decode": "each-time",
+    "resize": 256,
+}
 # what the recipes on photographs and on small images ask for
 RECIPE: dict[str, Any] = {
     "seed": 0,
