@@ -13,6 +13,7 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 from image_trees import jpeg, tree
+from shard_servers import served
 
 from looksam.cli import main
 from looksam.detect import list_source
@@ -203,9 +204,12 @@ def test_the_readers_shown_in_the_docs_run(folder: Path, monkeypatch: pytest.Mon
     monkeypatch.chdir(folder.parents[2])
     blocks = re.findall(r"```python\n(.*?)```", DOCS.read_text(), re.S)
     found: list[dict[str, Any]] = [{} for _ in blocks]
-    for block, scope in zip(blocks, found, strict=True):
-        exec(block, scope)
-    streamed, by_timm, by_row = found
+    with served(folder) as server:
+        for block, scope in zip(blocks, found, strict=True):
+            exec(block.replace("https://example.org/shards", server.url), scope)
+    streamed, by_timm, by_row, from_server, fed = found
+    assert from_server["image"].size == (8, 8)
+    assert (fed["images"].shape, fed["targets"].shape) == ((32, 1, 8, 8), (32, 10))
     assert streamed["image"].size == by_timm["image"].size == (8, 8)
     assert hashlib.sha256(by_row["image_bytes"]).hexdigest() == by_row["row"]["sha256"]
     assert io.BytesIO(by_row["image_bytes"]).read(4) == b"\x89PNG"
