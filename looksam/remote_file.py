@@ -6,7 +6,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any, NoReturn, TypeVar
 from urllib.error import HTTPError
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import quote, urlsplit, urlunsplit
 from urllib.request import Request, urlopen
 
 from looksam.errors import UserError
@@ -168,6 +168,8 @@ def describe(error: Exception) -> str:
 def joined(folder: str, name: str) -> str:
     """The URL of a file in a folder; what follows `?`, as in a signed URL, stays at the end."""
     scheme, host, path, query, _ = urlsplit(folder)
+    if scheme in ("http", "https"):
+        name = quote(name)
     return urlunsplit((scheme, host, f"{path.rstrip('/')}/{name}", query, ""))
 
 

@@ -182,3 +182,17 @@ def test_a_damaged_byte_is_told_and_nothing_else(server: Server, workers: int) -
 def test_a_batch_larger_than_the_data_is_refused(server: Server) -> None:
     with pytest.raises(UserError, match="batch_size 4096 is larger than the 50 training images"):
         feed_of(server, batch_size=4096)
+
+
+def test_memory_holds_fewer_images_than_the_window_a_lane(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(looksam.lanes, "WINDOW", 4)
+    monkeypatch.setattr(looksam.lanes, "LANES", 2)
+    lanes = feed_of(server, 1, batch_size=2).order
+    assert isinstance(lanes, Lanes)
+    held = []
+    for number in range(25):
+        lanes.part(0, number)
+        held.append(max(len(lane._held) for lane in lanes._lanes.values()))
+    assert 0 < max(held) < 4

@@ -147,6 +147,7 @@ def test_the_secret_of_a_signed_url_is_sent_and_not_shown(server: Server) -> Non
     server.url += "?signature=abc"
     assert contents(server) == expected(server)
     assert joined("https://host/a/?signature=abc", "x.tar") == "https://host/a/x.tar?signature=abc"
+    assert joined("https://host/a", "x y.tar") == "https://host/a/x%20y.tar"
     server.answers[SHARD] = [403]
     with pytest.raises(UserError) as told:
         contents(server)

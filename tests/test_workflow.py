@@ -9,11 +9,17 @@ import sys
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
 from image_trees import tree
-from study_files import checkout
+from shard_servers import served
+from study_files import checkout, edit
+
+from looksam.config import read_yaml
+from looksam.digits import digits
+from looksam.sharding import Options, shard_to
 
 REPOSITORY = Path(__file__).parent.parent
 SMOKE = "config/smoke.yaml"
@@ -398,3 +404,21 @@ def test_the_cifar_scale_is_planned_on_a_fresh_clone(fresh: Study) -> None:
     # 54 settings of Tables 7 and 8 and Figure 4, three seeds each, and the trials
     assert re.search(r"^train +450$", done.stdout + done.stderr, flags=re.MULTILINE)
     assert re.search(r"^choose +24$", done.stdout + done.stderr, flags=re.MULTILINE)
+
+
+@pytest.mark.slow
+def test_a_table_is_made_of_shards_at_a_url(fresh: Study, tmp_path: Path) -> None:
+    path = fresh.folder / "config/datasets.yaml"
+    row = read_yaml(path)["digits"]
+    shard_to(digits(row, tmp_path), tmp_path / "shards", Options(per_shard=100), lambda done: None)
+    with served(tmp_path / "shards") as server:
+        at_a_url = {"shards": server.url, "decode": "streamed", "resize": 8}
+        edit(path, lambda datasets: datasets.update(digits=without(row, "source", "per_shard") | at_a_url))
+        fresh.run("results/tables/table9.parquet")
+    table = pq.read_table(fresh.folder / "results/tables/table9.parquet")
+    assert table.num_rows > 0
+    assert not list((fresh.folder / "results").rglob("*.tar"))
+
+
+def without(row: dict[str, Any], *keys: str) -> dict[str, Any]:
+    return {key: value for key, value in row.items() if key not in keys}

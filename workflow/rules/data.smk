@@ -1,4 +1,5 @@
-# Comes in: results/shards/<dataset>/source.json, and data/<name> for what must be fetched. Goes out: WebDataset tars and their index.
+# Comes in: results/shards/<dataset>/source.json, and data/<name> for what must be fetched. Goes out: WebDataset tars and their index,
+# or the index alone where the tars are at a URL.
 
 
 # it goes on where another attempt ended: that one's finished tars, which are no outputs, stay beside the request with their parts/
