@@ -19,11 +19,10 @@ GONE = {"diverged": "every run of {} diverged", "unmeasured": "the runs of {} ha
 
 @dataclass(frozen=True)
 class Evidence:
-    """What a study found. evaluated, refreshes: by run; a refresh is a row of `looksam.premise.REFRESH`."""
+    """What a study found. evaluated: by run."""
 
     tables: Mapping[str, Table]
     evaluated: Evaluated
-    refreshes: Mapping[str, Sequence[Mapping[str, float | None]]]
 
 
 def matching(table: Table, metric: str, of: Settings, at: Mapping[str, Sequence[Any]]) -> list[Cell]:

@@ -15,6 +15,7 @@ from safetensors.torch import load_file
 from torch import nn
 
 from looksam.choice import run_text
+from looksam.curves import COLUMNS, CURVE, JUDGED, condensed
 from looksam.distributed import Ranks, joined, training_device
 from looksam.errors import UserError
 from looksam.files import replace_file, replace_with
@@ -23,6 +24,7 @@ from looksam.hits import packed
 from looksam.models import build
 from looksam.origins import ENVIRONMENT
 from looksam.outcomes import OUTCOMES, judging_images, outcomes, summary, write
+from looksam.premise import DIAGNOSTICS
 from looksam.provenance import RECORDED, recorded
 
 EVALUATIONS = pa.schema(
@@ -40,6 +42,9 @@ EVALUATIONS = pa.schema(
         ("hessian_converged", pa.bool_()),
         ("diverged_at_step", pa.int64()),
         ("gradients_per_step", pa.float64()),
+        *((name, pa.float64()) for name in DIAGNOSTICS),
+        ("curve", CURVE),
+        ("judged", JUDGED),
         ("seconds", pa.float64()),
         ("seconds_per_epoch", pa.float64()),
         ("images_per_second", pa.float64()),
@@ -67,6 +72,7 @@ def evaluate(request: Path, runs: Path, evaluations: Path, workers: int | None =
                 timing = json.loads((folder / "timing.json").read_text())
                 known = metrics | timing | packed(folder / "outcomes.parquet")
                 known |= recorded(folder, run_text(folder / "run.json"), digest)
+                known |= condensed(pq.read_table(folder / "history.parquet", columns=list(COLUMNS)))
                 rows.append({name: known.get(name) for name in EVALUATIONS.names})
         if ranks.is_first:
             table = pa.Table.from_pylist(rows, schema=EVALUATIONS)

@@ -42,6 +42,7 @@ SILENT = frozenset(
         "lease",
         "locks",
         "memory",
+        "milestones",
         "owner",
         "prefetch",
         "preempt",

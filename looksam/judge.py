@@ -9,6 +9,7 @@ import pyarrow.parquet as pq
 from looksam.answer import answer
 from looksam.claims import METHOD, judged
 from looksam.contrasts import Evidence
+from looksam.premise import DIAGNOSTICS
 from looksam.tables import read
 from looksam.verdicts import Verdicts, headline, write
 
@@ -27,11 +28,10 @@ def judge(request: Path, tables: Sequence[Path], evaluations: Sequence[Path], ve
 def evidence_of(tables: Sequence[Path], evaluations: Sequence[Path]) -> Evidence:
     """What the files hold that claims rest on."""
     read_tables = [read(path) for path in tables]
-    evaluated, refreshes = {}, {}
+    evaluated = {}
     for path in evaluations:
-        names = {"run", "images", "test_images", "correct", "refreshes"}
+        names = {"run", "images", "test_images", "correct", *DIAGNOSTICS}
         columns = [name for name in pq.read_schema(path).names if name in names]
         for row in pq.read_table(path, columns=columns).to_pylist():
             evaluated[row["run"]] = row
-            refreshes[row["run"]] = row.get("refreshes") or []
-    return Evidence({table.name: table for table in read_tables}, evaluated, refreshes)
+    return Evidence({table.name: table for table in read_tables}, evaluated)

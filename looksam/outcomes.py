@@ -2,6 +2,7 @@
 
 import json
 import math
+from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass
 from functools import cache
@@ -12,7 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 from looksam.augment import evaluation_batch
@@ -82,10 +83,12 @@ def judging_images(shards: str, dataset: str, validation_images: int) -> Tests:
 
 
 @torch.inference_mode()
-def outcomes(model: nn.Module, tests: Tests, ranks: Ranks, workers: int | None = None) -> pa.Table:
+def outcomes(
+    model: Callable[[Tensor], Tensor], tests: Tests, ranks: Ranks, workers: int | None = None
+) -> pa.Table:
     """One row of OUTCOMES for each image, on every rank; all ranks call it, and take turns with the batches.
 
-    model: in eval mode, on the rank's device, in float32. workers: as of `Care`.
+    model: logits of images, in eval mode, on the rank's device, in float32. workers: as of `Care`.
     """
     batches, device = TestBatches(tests.data), ranks.device
     own = batches.numbers[ranks.rank :: ranks.size]

@@ -17,6 +17,7 @@ from looksam.feed import Feed
 from looksam.files import replace_file, replace_with
 from looksam.images import Data
 from looksam.loader import load
+from looksam.milestones import Milestones
 from looksam.models import build
 from looksam.prefetch import prefetched, workers_for
 from looksam.requests import made_path
@@ -44,7 +45,7 @@ def train(request: Path, care: Care) -> None:
         network = seeded(settings["seed"], lambda: build(settings["model"], settings["dataset"]))
         training = Training(network, settings, len(data.labels), ranks)
         watch.resume(training)
-        fit(training, data, watch)
+        fit(training, data, watch, Milestones(run, care.workers))
         if ranks.is_first:
             write(training, request.parent)
 
@@ -57,7 +58,7 @@ def is_trained(request: Path, text: str) -> bool:
     return are_there and made.is_file() and made.read_text() == text
 
 
-def fit(training: Training, data: Data, watch: Watch) -> None:
+def fit(training: Training, data: Data, watch: Watch, milestones: Milestones) -> None:
     """Train from where the run stopped, or from its start, to the last epoch or the first that diverged."""
     ranks, count = training.ranks, training.micro_batches
     feed = Feed(data, training.settings, count, ranks.rank, ranks.size)
@@ -66,6 +67,8 @@ def fit(training: Training, data: Data, watch: Watch) -> None:
     with closing(prefetched(feed, numbers, workers, ranks.device.type == "cuda")) as micro_batches:
         while not training.is_done:
             training.step(micro_batches)
+            # before it is saved, so that no milestone is passed twice or never
+            milestones(training)
             watch(training)
 
 

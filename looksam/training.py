@@ -71,7 +71,8 @@ class Training:
             clip_grad_norm_(self.model.parameters(), self.settings["clip"])
         lr = float(self.scheduler.get_last_lr()[0])
         hits = torch.stack([objective.hits for objective in objectives])
-        self.history.add(epoch, torch.stack(losses), hits, lr, gradients)
+        found = self.sharpness.diagnostics if gradients == 2 else {}
+        self.history.add(epoch, torch.stack(losses), hits, lr, gradients, found)
         self.optimizer.step()
         self.scheduler.step()
         if self.average is not None:

@@ -8,7 +8,7 @@ from typing import Any
 from looksam.contrasts import Evidence, absence, contrast, diverged, labelled, matching, names, pairs
 from looksam.intervals import Difference, Draws, Spread, mean
 from looksam.metrics import METRICS, Metric
-from looksam.premise import COSINE, GAIN, over_training
+from looksam.premise import COSINE, GAIN
 from looksam.shown import apart, plain, ratio, table_label
 from looksam.tables import Cell, Table
 
@@ -152,7 +152,7 @@ def of_diagnostic(metric: Metric, part: Part, table: Table, evidence: Evidence) 
     """A diagnostic's mean over training of each cell whose runs record it, over its seeds."""
     first = table.metrics[0]
     for cell in matching(table, first, part["of"], {}):
-        means = [over_training(evidence.refreshes.get(run, ()), metric.column) for run in cell.counted]
+        means = [evidence.evaluated.get(run, {}).get(metric.column) for run in cell.counted]
         values = [x for x in means if x is not None]
         if cell.descent == "g_v" and values:
             found = mean(values)

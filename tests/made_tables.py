@@ -28,7 +28,7 @@ def evidence(folder: Path, *tables: tuple[dict[str, Any], list[dict[str, Any]]])
         cells = request.pop("cells")
         read_tables.append(read(tabulated(folder, cells, runs, **request)))
         found |= {run["run"]: run for run in runs}
-    return Evidence({table.name: table for table in read_tables}, found, {})
+    return Evidence({table.name: table for table in read_tables}, found)
 
 
 def table(

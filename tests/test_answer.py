@@ -145,7 +145,7 @@ def test_without_sam_there_is_no_answer(tmp_path: Path) -> None:
 
 
 def test_a_study_without_these_tables_says_so() -> None:
-    told = answer(ASKED, Evidence({}, {}, {}))
+    told = answer(ASKED, Evidence({}, {}))
     assert told.headline == (
         "In this study, looksam-5 was not compared with sam, at a cost that was not measured."
     )

@@ -94,7 +94,7 @@ def test_at_the_papers_scale_the_papers_claim_is_decided(tmp_path: Path) -> None
 
 
 def test_a_table_that_was_not_run_leaves_the_claim_open(tmp_path: Path) -> None:
-    found = verdict(Evidence({}, {}, {}), NOT_WORSE)
+    found = verdict(Evidence({}, {}), NOT_WORSE)
     assert (found.verdict, found.seeds, found.interval) == (UNDECIDED, 0, "")
     assert "Table 1 is no part of this study" in found.why
 
@@ -257,7 +257,7 @@ def test_what_costs_as_much_stands_beside_and_decides_nothing(tmp_path: Path) ->
 
 
 def test_a_rule_says_its_bounds(tmp_path: Path) -> None:
-    found = judged("c", claim(NOT_WORSE, ABOUT, HOURS), Evidence({}, {}, {}))
+    found = judged("c", claim(NOT_WORSE, ABOUT, HOURS), Evidence({}, {}))
     assert found.rule == "above −0.5 pp; above 1.53 × and below 1.87 ×; below 0.75 h"
 
 
@@ -265,17 +265,13 @@ SLOW = {"tables": ["table1"], "metric": "cos_g_v_old", "of": {}, "above": 0.5}
 
 
 def turning(folder: Path, *cosines: float) -> Evidence:
-    """A table of LookSAM-5 whose runs recorded such cosines of successive g_v, at two refreshes each."""
+    """A table of LookSAM-5 whose runs recorded such cosines of successive g_v."""
     request, runs = table({"looksam-5": SAM[: len(cosines)]})
     for cell in request["cells"]:
         cell["descent"] = "g_v"
-    made = evidence(folder, (request, runs))
-    empty = {"step": 0, "g_v_over_g": 0.2, "cos_g_v_old": None, "reuse_gain": None}
-    refreshes = {
-        run["run"]: [empty, empty | {"cos_g_v_old": c, "reuse_gain": 0.01}]
-        for run, c in zip(runs, cosines, strict=True)
-    }
-    return Evidence(made.tables, made.evaluated, refreshes)
+    for run, cosine in zip(runs, cosines, strict=True):
+        run |= {"cos_g_v_old": cosine, "reuse_gain": 0.01}
+    return evidence(folder, (request, runs))
 
 
 @pytest.mark.parametrize(

@@ -13,9 +13,11 @@ from safetensors.torch import load_file
 from study_files import ROOT
 from tiny_runs import SETTINGS, UNSEEN, digit_shards, requested, seen, sha256, trained
 
+from looksam import milestones
 from looksam.environment import environment
 from looksam.errors import UserError
-from looksam.history import HISTORY
+from looksam.evaluate import run_metrics
+from looksam.history import FOUND, HISTORY
 from looksam.models import build
 from looksam.train import seeded, train
 
@@ -86,10 +88,43 @@ def test_history_has_one_row_a_step(run: Path) -> None:
     assert columns["epoch"] == [step // STEPS_PER_EPOCH for step in range(STEPS)]
 
 
-def test_history_has_the_declared_columns_and_none_is_empty(run: Path) -> None:
-    table = pq.read_table(run / "history.parquet")
-    assert table.schema == HISTORY
-    assert [column.null_count for column in table.columns] == [0] * len(HISTORY)
+def test_history_has_the_declared_columns(run: Path) -> None:
+    assert pq.read_table(run / "history.parquet").schema == HISTORY
+
+
+def test_the_columns_of_every_step_have_no_nulls(run: Path) -> None:
+    table = pq.read_table(run / "history.parquet").drop_columns([*FOUND, "judged_top1"])
+    assert [column.null_count for column in table.columns] == [0] * table.num_columns
+
+
+def test_each_refresh_says_what_it_found_of_g_v_and_each_but_the_first_compares_two(run: Path) -> None:
+    columns = history(run)
+    refreshes = [step for step, gradients in enumerate(columns["gradients"]) if gradients == 2]
+    known = {name: [s for s, x in enumerate(columns[name]) if x is not None] for name in FOUND}
+    assert known == {
+        "g_v_over_g": refreshes,
+        "cos_g_v_old": refreshes[1:],
+        "reuse_gain": refreshes[1:],
+    }
+
+
+def test_the_last_milestone_is_the_accuracy_that_evaluation_finds(tmp_path: Path, shards: Path) -> None:
+    run = trained(tmp_path / "run", shards)
+    assert history(run)["judged_top1"][-1] == run_metrics(run, "0")["top1"]
+
+
+def test_milestones_leave_the_weights_alone(
+    tmp_path: Path, run: Path, shards: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(milestones, "COUNT", 1)
+    once = trained(tmp_path / "run", shards)
+    assert [x is not None for x in history(once)["judged_top1"]] == [False] * (STEPS - 1) + [True]
+    assert (once / "model.safetensors").read_bytes() == (run / "model.safetensors").read_bytes()
+
+
+def test_a_trial_of_a_search_is_not_judged_by_test_images(tmp_path: Path, shards: Path) -> None:
+    trial = trained(tmp_path / "run", shards, validation_images=20)
+    assert set(history(trial)["judged_top1"]) == {None}
 
 
 def test_with_k_5_every_fifth_step_takes_two_gradients(run: Path) -> None:

@@ -115,7 +115,10 @@ def test_two_ranks_train_the_weights_of_one_rank_with_two_micro_batches_to_the_b
     expected, found = (load_file(folder / "model.safetensors") for folder in (one, two))
     parameters = {name for name in expected if "running_" not in name and "num_batches" not in name}
     assert {name for name in parameters if not torch.equal(expected[name], found[name])} == set()
-    assert pq.read_table(one / "history.parquet").equals(pq.read_table(two / "history.parquet"))
+    # BatchNorm's statistics, which the first rank alone has of its own images, are no part of a step
+    histories = [pq.read_table(folder / "history.parquet") for folder in (one, two)]
+    without = [table.drop_columns("judged_top1") for table in histories]
+    assert without[0].equals(without[1])
 
 
 def test_both_passes_of_an_ascent_step_draw_the_same_masks() -> None:
