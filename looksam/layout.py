@@ -45,7 +45,7 @@ class Layout:
             "rows": [point.label for point in table.rows],
             "columns": facts["columns"] if facts else [point.label for point in table.columns],
             "metrics": facts["columns"] if facts else spec["cell"],
-            "plot": spec.get("plot"),
+            "plot": spec.get("plot", []),
             "searches": list(table.searches),
             "compare": competing(table),
             "cells": self.fact_cells(table) if facts else self.run_cells(table),

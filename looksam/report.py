@@ -1,6 +1,6 @@
 """The report: tables as one self-contained page and as files to quote from, ours beside the paper's."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
@@ -8,20 +8,17 @@ from string import ascii_lowercase
 from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from markupsafe import Markup
 
 from looksam.errors import UserError
 from looksam.exports import export
 from looksam.files import replace_with
 from looksam.metrics import METRICS
-from looksam.plots import against_k
+from looksam.plots import PLOTS
 from looksam.provenance import NOT_RECORDED, Provenance
 from looksam.published import STATUSES
 from looksam.shown import difference, ours, shown, table_label
 from looksam.tables import COMPARABLE, Cell, Table, read
 from looksam.verdicts import read as read_verdicts
-
-PLOTS: dict[str, Callable[[Sequence[Cell]], str]] = {"against-k": against_k}
 
 
 @dataclass(frozen=True)
@@ -100,8 +97,8 @@ def report(
 
 def page(table: Table) -> dict[str, Any]:
     """What the templates print of a table: its fields, and its cells as rows of lists of `Words`."""
-    if table.plot and table.plot not in PLOTS:
-        raise UserError(f"{table.name}: unknown plot {table.plot!r}; known: {', '.join(PLOTS)}")
+    if unknown := [name for name in table.plot if name not in PLOTS]:
+        raise UserError(f"{table.name}: unknown plot {unknown[0]!r}; known: {', '.join(PLOTS)}")
     reasons = dict.fromkeys(cell.absent for cell in table.cells if cell.status == "absent" and cell.absent)
     # a, b, ... z, aa, bb, ...
     letters = (letter * times for times in count(1) for letter in ascii_lowercase)
@@ -123,7 +120,7 @@ def page(table: Table) -> dict[str, Any]:
         ],
         "footnotes": {letter: reason for reason, letter in footnotes.items()},
         "measured": [METRICS[name] for name in table.metrics if name in METRICS],
-        "drawing": Markup(PLOTS[table.plot](table.cells)) if table.plot else "",
+        "drawings": [drawn for name in table.plot if (drawn := PLOTS[name](table))],
         "known": {cell.published_status for cell in table.cells} - {"printed", None},
         "noted": any(cell.published_note for cell in table.cells),
         "runs": sorted({run for cell in table.cells for run in cell.runs}),

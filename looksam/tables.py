@@ -19,6 +19,7 @@ from looksam.files import replace_file
 from looksam.metrics import METRICS, over_seeds
 from looksam.origins import described, differing, origin, together
 from looksam.published import paper
+from looksam.series import Series, series_of
 
 
 @dataclass(frozen=True)
@@ -83,6 +84,9 @@ TYPES: dict[Any, pa.DataType] = {
 }
 COLUMNS = {one.name: TYPES[one.type] for one in fields(Cell)}
 
+# of a table's metadata, what is JSON
+LISTS = ("metrics", "differing", "plot", "series")
+
 # scales whose runs are the paper's own, so that a difference from the paper's numbers means something
 COMPARABLE = frozenset({"paper", "cifar"})
 
@@ -93,7 +97,7 @@ class Table:
 
     environment: where its runs were trained, in a sentence; differing: fields of `Origin` not all the same.
     planned: what its planned times rest on, empty where it has none. compared: how its cells are compared,
-    empty where none are.
+    empty where none are. series: what its plots show, empty where it has none.
     """
 
     name: str
@@ -108,7 +112,8 @@ class Table:
     planned: str
     compared: str
     metrics: list[str]
-    plot: str
+    plot: list[str]
+    series: list[Series]
     cells: list[Cell]
 
 
@@ -136,8 +141,9 @@ def tabulate(request: Path, evaluations: Path | None, table: Path, chosen: Seque
     about = {key: asked[key] for key in keys}
     has_times = any(name in METRICS and METRICS[name].is_time for name in asked["metrics"])
     about |= {"environment": described(origins, has_times), "differing": json.dumps(differing(origins))}
-    about |= {"metrics": json.dumps(asked["metrics"]), "plot": asked["plot"] or "", "planned": rests_on}
-    about |= {"compared": how}
+    about |= {"metrics": json.dumps(asked["metrics"]), "planned": rests_on, "compared": how}
+    shown = series_of(asked, evaluated) if asked["plot"] else []
+    about |= {"plot": json.dumps(asked["plot"]), "series": json.dumps([asdict(one) for one in shown])}
     stored = pa.Table.from_pylist(cells, schema=pa.schema(COLUMNS, metadata=about))
     replace_file(table, partial(pq.write_table, stored))
 
@@ -146,10 +152,11 @@ def read(table: Path) -> Table:
     """The table that `tabulate` wrote."""
     stored = pq.read_table(table)
     about = {key.decode(): value.decode() for key, value in (stored.schema.metadata or {}).items()}
-    if missing := [key for key in ("table", "scale", "metrics", "differing") if key not in about]:
+    if missing := [key for key in ("table", "scale", *LISTS) if key not in about]:
         raise UserError(f"{table} is no table of `looksam tabulate`: its metadata lacks {', '.join(missing)}")
     about.pop("ARROW:schema", None)
-    lists = {key: json.loads(about.pop(key)) for key in ("metrics", "differing")}
+    lists = {key: json.loads(about.pop(key)) for key in LISTS}
+    lists["series"] = [Series(**row) for row in lists["series"]]
     cells = [Cell(**row) for row in stored.to_pylist()]
     return Table(name=about.pop("table"), cells=cells, **lists, **about)
 

@@ -133,7 +133,7 @@ def test_a_cell_that_the_paper_lacks_says_why(paper: Study) -> None:
 def test_figure_4_has_no_values_of_the_papers_and_a_plot(mini: Study) -> None:
     request = laid_out(mini, "figure4")
     assert {cell["published"] is None for cell in request["cells"]} == {True}
-    assert request["plot"] == "against-k"
+    assert "against-k" in request["plot"]
 
 
 def test_vanilla_is_labelled_by_its_base_optimizer(paper: Study) -> None:

@@ -167,7 +167,7 @@ def test_markup_in_a_name_is_text(tmp_path: Path) -> None:
 
 
 def test_the_page_asks_nothing_of_the_network(tmp_path: Path) -> None:
-    html = page(tmp_path, [{"runs": ["a"], "k": 5, "descent": "g_v"}], plot="against-k")
+    html = page(tmp_path, [{"runs": ["a"], "k": 5, "descent": "g_v"}], plot=["against-k"])
     found = Page(html)
     links = [value for name, value in found.attributes if name in ("src", "href", "xlink:href", "action")]
     assert all(link.startswith(("#", "../results/")) for link in links)
@@ -177,7 +177,7 @@ def test_the_page_asks_nothing_of_the_network(tmp_path: Path) -> None:
 
 
 def test_the_page_is_well_formed_and_its_ids_are_unique(tmp_path: Path) -> None:
-    found = Page(page(tmp_path, [{"runs": ["a"], "k": 5, "descent": "g_v"}], plot="against-k"))
+    found = Page(page(tmp_path, [{"runs": ["a"], "k": 5, "descent": "g_v"}], plot=["against-k"]))
     assert found.open == []
     ids = [value for name, value in found.attributes if name == "id"]
     assert len(ids) == len(set(ids))
@@ -185,14 +185,14 @@ def test_the_page_is_well_formed_and_its_ids_are_unique(tmp_path: Path) -> None:
 
 def test_a_plot_stands_under_its_table(tmp_path: Path) -> None:
     cells = [{"runs": ["a"], "k": 5, "descent": "g_v"}, {"runs": ["b"], "k": 5, "descent": "g_s"}]
-    html = page(tmp_path, cells, plot="against-k", table="figure4")
+    html = page(tmp_path, cells, plot=["against-k"], table="figure4")
     assert "<span>Figure 4:</span>" in html
     assert html.index("</table>") < html.index("<svg")
 
 
 def test_an_unknown_plot_names_the_known_ones(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="unknown plot 'pie'; known: against-k"):
-        page(tmp_path, [{"absent": "x"}], plot="pie")
+        page(tmp_path, [{"absent": "x"}], plot=["pie"])
 
 
 def test_the_same_tables_give_the_same_bytes(tmp_path: Path) -> None:
@@ -200,7 +200,7 @@ def test_the_same_tables_give_the_same_bytes(tmp_path: Path) -> None:
     first, second = tmp_path / "first", tmp_path / "second"
     for folder in (first, second):
         folder.mkdir()
-        reported(folder, cells, plot="against-k")
+        reported(folder, cells, plot=["against-k"])
     files = [path.relative_to(first) for path in sorted(first.rglob("*")) if path.is_file()]
     assert [path.suffix for path in files if path.parent.name == "tables"] == [".csv", ".md", ".tex"]
     assert all((first / path).read_bytes() == (second / path).read_bytes() for path in files)

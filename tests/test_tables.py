@@ -39,7 +39,7 @@ REQUEST = {
     "rows": ["ResNet-18"],
     "columns": ["SAM"],
     "metrics": ["top1"],
-    "plot": None,
+    "plot": [],
     "compare": [],
     "code": "0",
 }
@@ -223,7 +223,7 @@ def test_the_stored_table_has_the_declared_schema_and_says_what_it_is(tmp_path: 
         "scale": "mini",
         "scale_title": "stand-ins; these are not ImageNet numbers",
         "metrics": '["top1"]',
-        "plot": "",
+        "plot": "[]",
     }
 
 

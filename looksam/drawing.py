@@ -1,0 +1,87 @@
+"""Drawings: panels as inline SVG in the page's colours, with their numbers in words and in tables."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import ceil, nan
+from typing import Any
+
+import matplotlib
+from markupsafe import Markup
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import NullFormatter, NullLocator, ScalarFormatter
+
+from looksam.panels import Data, Line, Panel, data, labels, sentences
+from looksam.svg import COLOURS, STYLE, as_svg, inline
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """What the page shows of a plot: its title, the SVG, and its numbers."""
+
+    title: str
+    svg: Markup
+    data: list[Data]
+
+
+def drawing(title: str, panels: Sequence[Panel]) -> Drawing | None:
+    """The panels that have points, side by side; None where none has."""
+    kept = [panel for panel in panels if any(line.points and not line.is_hollow for line in panel.lines)]
+    if not kept:
+        return None
+    columns = min(len(kept), 3)
+    names = dict.fromkeys(label for panel in kept for label in labels(panel))
+    rows, legend = ceil(len(kept) / columns), 0.24 * ceil(len(names) / min(3, columns + 1)) + 0.1
+    width, height = 3.9 * columns, 2.9 * rows + legend
+    with matplotlib.rc_context(STYLE):
+        figure = Figure(figsize=(width, height))
+        # margins by hand: to fit them takes longer than to draw
+        figure.subplots_adjust(
+            0.55 / width, (legend + 0.5) / height, 1 - 0.15 / width, 1 - 0.35 / height, 0.22, 0.5
+        )
+        handles: dict[str, Any] = {}
+        for index, panel in enumerate(kept):
+            axes = figure.add_subplot(rows, columns, index + 1, title=panel.title, xlabel=panel.x_title)
+            draw(axes, panel)
+            handles |= dict(zip(*reversed(axes.get_legend_handles_labels()), strict=True))
+        of_width = {"ncols": min(3, columns + 1), "frameon": False, "loc": "lower center"}
+        figure.legend(handles.values(), handles.keys(), **of_width)
+        svg = as_svg(figure)
+    words = " ".join(sentence for panel in kept for sentence in sentences(panel))
+    return Drawing(title, Markup(inline(svg, title, words)), [data(panel) for panel in kept])
+
+
+def draw(axes: Axes, panel: Panel) -> None:
+    """Draw the panel's lines with their error bars, and its level."""
+    for line in panel.lines:
+        if line.points:
+            draw_line(axes, line)
+    if panel.level is not None:
+        label, level = panel.level
+        axes.axhline(level, color=COLOURS["ink"], linestyle=":", linewidth=1.2, label=label)
+    if panel.is_log:
+        axes.set_xscale("log")
+        axes.xaxis.set_minor_formatter(NullFormatter())
+    if panel.ticks:
+        axes.set_xticks(list(panel.ticks))
+        axes.xaxis.set_major_formatter(ScalarFormatter())
+        axes.xaxis.set_minor_locator(NullLocator())
+    axes.grid(axis="y", color=COLOURS["rule"], linewidth=0.6, alpha=0.6)
+
+
+def draw_line(axes: Axes, line: Line) -> None:
+    """Draw one line; of many points some alone are marked."""
+    xs, ys, y_errors, x_errors = zip(*line.points, strict=True)
+    colour, marker, dashes = line.look
+    style: dict[str, Any] = {"color": COLOURS[colour], "marker": marker, "markersize": 5, "linewidth": 1.3}
+    style |= {"linestyle": dashes if line.is_joined else "none", "label": line.label}
+    if line.is_hollow:
+        style |= {"markerfacecolor": "none", "markersize": 7}
+    if line.is_stepped:
+        style |= {"drawstyle": "steps-post"}
+    style["markevery"] = max(1, len(xs) // 5)
+    if any(error is not None for error in (*y_errors, *x_errors)):
+        bars = [[nan if error is None else error for error in errors] for errors in (y_errors, x_errors)]
+        axes.errorbar(xs, ys, yerr=bars[0], xerr=bars[1], capsize=2.5, elinewidth=1, **style)
+    else:
+        axes.plot(xs, ys, **style)

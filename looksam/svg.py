@@ -1,0 +1,56 @@
+"""SVG for an HTML page: its colours follow the page's, in dark mode too; same figure, same bytes."""
+
+import io
+import re
+from html import escape
+
+from matplotlib.figure import Figure
+
+# matplotlib draws in fixed colours; in the page each follows a property of the style sheet
+COLOURS = {"ink": "#1f2328", "rule": "#c9cdd2", "look": "#0b62a8", "sam": "#b4500f"}
+STYLE = {
+    "svg.hashsalt": "looksam",
+    "svg.fonttype": "none",
+    # names are text, whatever dollars they hold
+    "text.parse_math": False,
+    "font.family": "sans-serif",
+    "font.sans-serif": ["DejaVu Sans"],
+    "font.size": 10,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.titlesize": 11,
+    "axes.titlelocation": "left",
+    "axes.edgecolor": COLOURS["rule"],
+    **dict.fromkeys(("axes.titlecolor", "axes.labelcolor", "text.color"), COLOURS["ink"]),
+    **{f"{axis}tick.color": COLOURS["rule"] for axis in "xy"},
+    **{f"{axis}tick.labelcolor": COLOURS["ink"] for axis in "xy"},
+}
+NO_METADATA = dict.fromkeys(("Date", "Creator", "Format", "Type"))
+
+
+def as_svg(figure: Figure) -> str:
+    """The figure as matplotlib writes it, with STYLE in force."""
+    drawn = io.StringIO()
+    figure.savefig(drawn, format="svg", transparent=True, metadata=NO_METADATA)
+    return drawn.getvalue()
+
+
+def inline(svg: str, title: str, words: str) -> str:
+    """The SVG as an HTML page takes it: no prologue, no ids to collide, colours from the style sheet."""
+    svg = svg[svg.index("<svg") :]
+    svg = re.sub(r'<g id="[^"]*"', "<g", svg)
+    svg = re.sub(r"<!--.*?-->|<style.*?</style>|<metadata.*?</metadata>", "", svg, flags=re.DOTALL)
+    svg = re.sub(r' xmlns(:xlink)?="[^"]*"', "", svg)
+    # a hundredth of a point is finer than a screen
+    svg = re.sub(r' (?:d|x|y|transform)="[^"]*"', lambda found: rounded(found[0]), svg)
+    svg = re.sub(r"\n\s*", "\n", svg)
+    for name, colour in COLOURS.items():
+        svg = svg.replace(colour, f"var(--{name})")
+    named = f'<svg role="img" aria-label="{escape(title)}" style="stroke-linejoin: round"'
+    head, body = svg.split(">", 1)
+    return f"{head.replace('<svg', named)}><title>{escape(title)}</title><desc>{escape(words)}</desc>{body}"
+
+
+def rounded(places: str) -> str:
+    """The attribute with two decimals at most."""
+    return re.sub(r"-?\d+\.\d{3,}", lambda found: f"{float(found[0]):.2f}", places)
