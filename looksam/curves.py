@@ -7,7 +7,7 @@ import pyarrow as pa
 
 from looksam.premise import DIAGNOSTICS
 
-POINTS = 100
+POINTS = 30
 
 # means over the steps since the row before; epoch: how many are done. Null where no step of them found any
 CURVE = pa.list_(

@@ -20,6 +20,8 @@ STYLE = {
     "axes.spines.right": False,
     "axes.titlesize": 11,
     "axes.titlelocation": "left",
+    # to find a title's place takes as long as to draw the rest
+    "axes.titley": 1.03,
     "axes.edgecolor": COLOURS["rule"],
     **dict.fromkeys(("axes.titlecolor", "axes.labelcolor", "text.color"), COLOURS["ink"]),
     **{f"{axis}tick.color": COLOURS["rule"] for axis in "xy"},

@@ -2,7 +2,7 @@
 
 from looksam.drawing import Drawing, drawing
 from looksam.groups import groups
-from looksam.panels import Line, Panel, Point
+from looksam.panels import Line, Look, Panel, Point
 from looksam.series import Series
 from looksam.tables import Table
 
@@ -40,13 +40,23 @@ def points(one: Series, column: str) -> list[Point]:
 
 def premise(table: Table) -> Drawing | None:
     """What refreshes found over training, of methods that reuse g_v: the paper takes it to change slowly."""
-    panels = []
-    for column, title in FOUND.items():
-        for panel in over_epochs(table, column, title):
-            reusing = [line for line in panel.lines if line.look.colour == "look"]
-            panels.append(Panel(panel.title, panel.x_title, panel.x_name, reusing))
+    reusing = [
+        (f"{label}, {name}", one)
+        for name, members in groups(table)
+        for label, _, one in members
+        if one.descent == "g_v" and one.k
+    ]
+    panels = [
+        Panel(
+            title,
+            "epoch",
+            "epoch",
+            [Line(label, Look.of("look", i), points(one, column)) for i, (label, one) in enumerate(reusing)],
+        )
+        for column, title in FOUND.items()
+    ]
     return drawing(
-        "The premise of reuse over training: the size of g_v, and how near it is to the one before", panels
+        "The premise of reuse over training: how large g_v is, and how near the one before", panels
     )
 
 

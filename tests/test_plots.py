@@ -172,9 +172,7 @@ def test_the_papers_numbers_alone_draw_nothing() -> None:
 
 def test_sensitivity_to_what_is_no_number_is_refused() -> None:
     cells = [replace(of_alpha(0.5, 0.7), coordinates='{"augment": "none"}')]
-    with pytest.raises(
-        UserError, match="sensitivity is over one number, not over 'augment'"
-    ):
+    with pytest.raises(UserError, match="sensitivity is over one number, not over 'augment'"):
         sensitivity(table(cells, column_header="augment"))
 
 

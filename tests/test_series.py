@@ -92,7 +92,7 @@ def test_the_premise_is_drawn_of_methods_that_reuse() -> None:
     cosines = {**LOOK.curve, "cos_g_v_old": [None, 0.25]}
     both = [replace(one, curve=cosines) for one in (SAM, LOOK)]
     (data,) = drawn(premise, *both).data
-    assert (data.header, data.rows) == (["epoch", "LookSAM-5"], [["2", "0.25"]])
+    assert (data.header, data.rows) == (["epoch", "LookSAM-5, ViT"], [["2", "0.25"]])
 
 
 def test_sharpness_stands_beside_accuracy() -> None:
