@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+from looksam.contrasts import labelled
 from looksam.panels import Look
 from looksam.series import Series
 from looksam.tables import Table
@@ -18,7 +19,11 @@ def groups(table: Table) -> Iterator[tuple[str, list[tuple[str, Look, Series]]]]
     for other in dict.fromkeys(one.column if by_row else one.row for one in table.series):
         members = [one for one in table.series if (one.column if by_row else one.row) == other]
         names = [one.row if by_row else one.column for one in members]
-        yield other, [(name, look[name], one) for name, one in zip(names, members, strict=True)]
+        header = table.column_header if by_row else table.row_header
+        yield (
+            labelled(header, other),
+            [(name, look[name], one) for name, one in zip(names, members, strict=True)],
+        )
 
 
 def looks(methods: dict[str, Series]) -> dict[str, Look]:

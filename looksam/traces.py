@@ -40,9 +40,10 @@ def points(one: Series, column: str) -> list[Point]:
 
 def premise(table: Table) -> Drawing | None:
     """What refreshes found over training, of methods that reuse g_v: the paper takes it to change slowly."""
+    found = list(groups(table))
     reusing = [
-        (f"{label}, {name}", one)
-        for name, members in groups(table)
+        (f"{label}, {name}" if len(found) > 1 else label, one)
+        for name, members in found
         for label, _, one in members
         if one.descent == "g_v" and one.k
     ]

@@ -92,7 +92,13 @@ def test_the_premise_is_drawn_of_methods_that_reuse() -> None:
     cosines = {**LOOK.curve, "cos_g_v_old": [None, 0.25]}
     both = [replace(one, curve=cosines) for one in (SAM, LOOK)]
     (data,) = drawn(premise, *both).data
-    assert (data.header, data.rows) == (["epoch", "LookSAM-5, ViT"], [["2", "0.25"]])
+    assert (data.header, data.rows) == (["epoch", "LookSAM-5"], [["2", "0.25"]])
+
+
+def test_of_many_networks_each_premise_names_its_own() -> None:
+    both = [replace(LOOK, row=row, curve=LOOK.curve | {"g_v_over_g": [0.5, 0.25]}) for row in ("ViT", "4096")]
+    (data,) = drawn(premise, *both).data
+    assert data.header == ["epoch", "LookSAM-5, ViT", "LookSAM-5, model 4096"]
 
 
 def test_sharpness_stands_beside_accuracy() -> None:
