@@ -29,7 +29,8 @@ def drawing(title: str, panels: Sequence[Panel]) -> Drawing | None:
     kept = [panel for panel in panels if any(line.points and not line.is_hollow for line in panel.lines)]
     if not kept:
         return None
-    columns = min(len(kept), 3)
+    # four in a square
+    columns = 2 if len(kept) == 4 else min(len(kept), 3)
     names = dict.fromkeys(label for panel in kept for label in labels(panel))
     rows, legend = ceil(len(kept) / columns), 0.24 * ceil(len(names) / min(3, columns + 1)) + 0.1
     width, height = 3.9 * columns, 2.9 * rows + legend
@@ -76,7 +77,7 @@ def draw_line(axes: Axes, line: Line) -> None:
     xs, ys = [point.x for point in line.points], [point.y for point in line.points]
     colour, marker, dashes = line.look
     style: dict[str, Any] = {"color": COLOURS[colour], "marker": marker, "markersize": 5, "linewidth": 1.3}
-    style |= {"linestyle": dashes if line.is_joined else "none", "label": line.label}
+    style |= {"linestyle": dashes if line.is_joined else "none", "label": line.key or line.label}
     if line.is_hollow:
         style |= {"markerfacecolor": "none", "markersize": 7}
     if line.is_stepped:

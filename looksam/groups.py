@@ -30,7 +30,8 @@ def looks(methods: dict[str, Series]) -> dict[str, Look]:
     """How each method's line looks: a colour a kind, in it markers and dashes by turns."""
     seen: dict[str, int] = {}
     found = {}
-    for name, one in methods.items():
+    # by k, so that SAM looks the same in every table
+    for name, one in sorted(methods.items(), key=lambda item: item[1].k or 0):
         colour = COLOURS[one.descent if one.k else None]
         seen[colour] = seen.get(colour, -1) + 1
         found[name] = Look.of(colour, seen[colour])

@@ -41,7 +41,10 @@ class Look(NamedTuple):
 
 @dataclass(frozen=True)
 class Line:
-    """Named points. is_joined: by a line, straight or is_stepped. is_hollow: marks of no measurement."""
+    """Named points. is_joined: by a line, straight or is_stepped. is_hollow: marks of no measurement.
+
+    key: what the legend says, where it is not the label.
+    """
 
     label: str
     look: Look
@@ -49,6 +52,7 @@ class Line:
     is_joined: bool = True
     is_hollow: bool = False
     is_stepped: bool = False
+    key: str = ""
 
 
 @dataclass(frozen=True)
@@ -74,7 +78,9 @@ class Data(NamedTuple):
 
 def labels(panel: Panel) -> list[str]:
     """What the legend names."""
-    return [line.label for line in panel.lines if line.points] + ([panel.level[0]] if panel.level else [])
+    return [line.key or line.label for line in panel.lines if line.points] + (
+        [panel.level[0]] if panel.level else []
+    )
 
 
 def sentences(panel: Panel) -> list[str]:

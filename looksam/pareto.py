@@ -89,6 +89,14 @@ def reached(lines: Sequence[Line], level: float) -> list[Line]:
     for line in lines:
         first = next((point for point in line.points if point.y >= level), None)
         if first:
-            look = Look(line.look.colour, "o", "-")
-            found.append(Line(f"{line.label} reaches it", look, [first], is_joined=False, is_hollow=True))
+            found.append(
+                Line(
+                    f"{line.label} reaches it",
+                    Look("ink", "o", "-"),
+                    [first],
+                    is_joined=False,
+                    is_hollow=True,
+                    key="SAM's end first reached",
+                )
+            )
     return found

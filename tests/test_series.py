@@ -6,6 +6,7 @@ from typing import Any
 from test_plots import table
 from test_tables import evaluation
 
+from looksam.groups import looks
 from looksam.origins import origin
 from looksam.panels import Point
 from looksam.pareto import accuracy_against_time, front, time_to_accuracy
@@ -132,3 +133,16 @@ def test_markup_in_a_name_is_text() -> None:
 
 def test_dollars_in_a_name_are_text() -> None:
     assert r">$\frac$<" in drawn(training_curves, replace(LOOK, column=r"$\frac$")).svg
+
+
+def test_sam_looks_the_same_wherever_it_stands_among_methods() -> None:
+    first, last = (
+        looks({one.column: one for one in members})["SAM"]
+        for members in ((SAM, replace(SAM, column="SAM-5", k=5)), (replace(SAM, column="SAM-5", k=5), SAM))
+    )
+    assert first == last
+
+
+def test_rings_share_one_key_of_the_legend() -> None:
+    svg = drawn(time_to_accuracy, BASE, SAM, LOOK).svg
+    assert svg.count(">SAM's end first reached<") == 1

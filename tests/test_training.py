@@ -15,6 +15,7 @@ from tiny_runs import SETTINGS, digit_shards, requested, trained
 from looksam.distributed import Ranks
 from looksam.errors import UserError
 from looksam.feed import Feed, MicroBatch
+from looksam.history import FOUND
 from looksam.images import Images
 from looksam.models import build
 from looksam.prefetch import prefetched
@@ -224,3 +225,14 @@ def test_going_on_from_a_state_is_going_on_without_a_stop_to_the_bit(tmp_path: P
     whole.history.fetch()
     again.history.fetch()
     assert whole.history.rows == again.history.rows
+
+
+def test_what_refreshes_found_stays_on_the_device_until_losses_are_fetched() -> None:
+    rows = [steps(digits(60), count).history.rows for count in (3, 4)]  # of an epoch of 4 steps
+    assert [len(each["g_v_over_g"]) for each in rows] == [len(each["loss"]) for each in rows] == [0, 4]
+
+
+def test_a_training_records_the_diagnostics_of_its_refresh() -> None:
+    made = steps(digits(60), 4)  # refreshes at steps 0 and 3
+    read = made.sharpness.read_diagnostics()
+    assert {name: made.history.rows[name][-1] for name in FOUND} == {name: read[name] for name in FOUND}
