@@ -13,6 +13,7 @@ from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
+from browsing import heard
 from image_trees import tree
 from shard_servers import served
 from study_files import checkout, edit
@@ -133,28 +134,13 @@ def test_snakemakes_own_report_has_the_page_the_tables_and_the_runs(finished: Pa
     assert "at scale <strong>smoke</strong>" in (finished / "snakemake.html").read_text()
 
 
-@pytest.mark.skipif(shutil.which("chromium") is None, reason="needs the browser chromium")
-def test_a_browser_shows_the_report_and_finds_nothing_to_refuse(finished: Path, tmp_path: Path) -> None:
-    quiet = [
-        "--no-first-run",
-        "--disable-background-networking",
-        "--disable-component-update",
-        "--disable-sync",
-    ]
-    command = [
-        "chromium",
-        "--headless",
-        "--no-sandbox",
-        "--disable-gpu",
-        *quiet,
-        f"--user-data-dir={tmp_path}",
-    ]
-    page = f"file://{finished}/reports/all_tables.html"
-    shown = subprocess.run(
-        [*command, "--enable-logging=stderr", "--dump-dom", page], capture_output=True, text=True, timeout=120
-    )
-    assert "LookSAM-5" in shown.stdout
-    assert "CONSOLE" not in shown.stderr
+def test_a_browser_shows_the_report_and_finds_nothing_to_refuse(finished: Path, browser: Any) -> None:
+    with browser.new_context() as context:
+        page = context.new_page()
+        said, asked = heard(page)
+        page.goto((finished / "reports/all_tables.html").as_uri())
+        assert "LookSAM-5" in page.locator("body").inner_text()
+        assert (said, len(asked)) == ([], 1)
 
 
 def test_every_run_leaves_its_files(finished: Path) -> None:
