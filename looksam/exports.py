@@ -29,6 +29,7 @@ LATEX = {char: f"\\{char}" for char in "&%$#_{}"} | {
     "−": "$-$",
     "×": r"$\times$",
     "→": r"$\to$",
+    "≈": r"$\approx$",
     "≤": r"$\leq$",
     "≥": r"$\geq$",
     "α": r"$\alpha$",

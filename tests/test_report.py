@@ -60,10 +60,11 @@ def page(folder: Path, cells: list[dict[str, Any]], **request: Any) -> str:
 
 
 def body(html: str) -> str:
-    """What the table's cells say, spaces made one."""
+    """What the table's cells say before one is opened, spaces made one."""
     found = re.search(r"<tbody>(.*?)</tbody>", html, flags=re.DOTALL)
     assert found
-    return " ".join(re.sub(r"<[^>]*>", " ", found[1]).split())
+    closed = re.sub(r"</summary>.*?</details>", "", found[1], flags=re.DOTALL)
+    return " ".join(re.sub(r"<[^>]*>", " ", closed).split())
 
 
 def test_a_cell_shows_mean_deviation_and_seeds(tmp_path: Path) -> None:
@@ -163,7 +164,7 @@ def test_markup_in_a_name_is_text(tmp_path: Path) -> None:
     name = "<script>alert(1)</script>"
     html = page(tmp_path, [{"absent": name}], rows=[name], columns=[name], title=name, caption=name)
     assert html.count("&lt;script&gt;alert(1)&lt;/script&gt;") >= 5
-    assert "<script" not in html
+    assert html.count("<script") == 1
 
 
 def test_the_page_asks_nothing_of_the_network(tmp_path: Path) -> None:
@@ -171,7 +172,7 @@ def test_the_page_asks_nothing_of_the_network(tmp_path: Path) -> None:
     found = Page(html)
     links = [value for name, value in found.attributes if name in ("src", "href", "xlink:href", "action")]
     assert all(link.startswith(("#", "../results/")) for link in links)
-    assert not {"script", "link", "img", "iframe"} & set(found.tags)
+    assert not {"link", "img", "iframe"} & set(found.tags)
     assert not re.search(r"https?:|@import|url\((?!#)", html)
     assert "default-src 'none'" in html
 
