@@ -11,6 +11,8 @@ from looksam.provenance import Provenance
 
 # stands for the run's name in facts that are the same but for it
 RUN = "RUN"
+# of these a column shows the first letters
+HASHES, LETTERS = ("fingerprint of the code", "SHA-256 of the data's index"), 12
 MINUTE, HOUR = 60, 3600
 
 
@@ -28,12 +30,13 @@ class Row:
 class RunList:
     """The runs that are listed with a table. shared: what is so of all; columns: in what they differ.
 
-    elsewhere: by the label of an earlier table, how many of the table's runs are listed there. unrecorded:
-    of how many runs nothing is known.
+    cut: whether a column shows the first letters of a hash. elsewhere: by the label of an earlier table, how
+    many of the table's runs are listed there. unrecorded: of how many runs nothing is known.
     """
 
     shared: dict[str, str]
     columns: list[str]
+    cut: bool
     rows: list[Row]
     elsewhere: dict[str, int]
     unrecorded: int
@@ -63,9 +66,11 @@ def run_list(runs: Sequence[str], provenance: Mapping[str, Provenance], elsewher
     for run, of_run in told.items():
         origin = provenance.get(run)
         length = duration(origin.seconds) if origin else ""
-        values = [of_run.get(name, "") for name in columns]
+        values = [of_run.get(name, "")[: LETTERS if name in HASHES else None] for name in columns]
         rows.append(Row(run, values, length, origin.stale if origin else ""))
-    return RunList(shared, columns, rows, elsewhere, len(told) - len(known))
+    return RunList(
+        shared, columns, not set(HASHES).isdisjoint(columns), rows, elsewhere, len(told) - len(known)
+    )
 
 
 def facts(one: Provenance) -> dict[str, str]:

@@ -1,5 +1,7 @@
 import csv
 import re
+from base64 import b64encode
+from hashlib import sha256
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -8,8 +10,9 @@ import pytest
 from test_tables import CELL, PLANNED, TIMED, evaluation, tabulated
 
 from looksam.errors import UserError
+from looksam.provenance import Provenance
 from looksam.report import report
-from looksam.verdicts import Answer, Verdicts, write
+from looksam.verdicts import Answer, Finding, Verdict, Verdicts, write
 
 TEMPLATES = Path(__file__).parent.parent / "reports" / "templates"
 RUNS = [evaluation("a", 0.970), evaluation("b", 0.972), evaluation("c", 0.974), evaluation("lost", None)]
@@ -371,3 +374,153 @@ def test_a_planned_time_is_compared_with_nothing(tmp_path: Path) -> None:
 
 def test_a_page_without_planned_times_does_not_speak_of_them(tmp_path: Path) -> None:
     assert "planned" not in page(tmp_path, [{"runs": ["a"]}]).split("</style>")[1]
+
+
+RIVALS = [
+    {"column": column, "runs": runs, "coordinates": {"method": method}}
+    for column, (method, runs) in enumerate({"SAM": ["a", "b"], "LookSAM-5": ["c", "d"]}.items())
+]
+
+
+def rivals(folder: Path, *of_looksam: float) -> Path:
+    """The folder of the report of SAM at 97.0 and 97.2, and LookSAM-5 with these numbers."""
+    runs = [*RUNS[:2], *(evaluation(run, number) for run, number in zip("cd", of_looksam, strict=True))]
+    table = tabulated(folder, RIVALS, runs, columns=["SAM", "LookSAM-5"], compare=["method"])
+    report([table], verdicts(folder), TEMPLATES, folder / "all_tables.html", folder)
+    return folder
+
+
+def test_the_best_is_bold_in_every_format(tmp_path: Path) -> None:
+    folder = rivals(tmp_path, 0.90, 0.901)
+    assert '<div class="ours done best"><b>97.1 ± 0.1</b>' in (folder / "all_tables.html").read_text("utf-8")
+    assert "**97.1 ± 0.1** (n=2)" in (folder / "table7.md").read_text("utf-8")
+    assert r"\textbf{97.1 $\pm$ 0.1} (n=2)" in (folder / "table7.tex").read_text("utf-8")
+
+
+def test_a_difference_that_seeds_carry_is_told_and_not_grey(tmp_path: Path) -> None:
+    html = (rivals(tmp_path, 0.90, 0.901) / "all_tables.html").read_text("utf-8")
+    assert "vs best −7.0 pp (" in body(html)
+    assert 'uncarried"' not in html
+
+
+def test_a_difference_that_seeds_do_not_carry_is_grey_and_has_a_sign(tmp_path: Path) -> None:
+    folder = rivals(tmp_path, 0.96, 0.975)
+    html = (folder / "all_tables.html").read_text("utf-8")
+    assert '<div class="ours done uncarried"><b>96.8 ± 1.1</b>' in html
+    assert "≈ best −0.4 pp (" in body(html)
+    assert "*96.8 ± 1.1* (n=2)<br>≈ best" in (folder / "table7.md").read_text("utf-8")
+    tex = (folder / "table7.tex").read_text("utf-8")
+    assert r"\notcarried{96.8 $\pm$ 1.1} (n=2)\\{\scriptsize $\approx$ best" in tex
+
+
+def test_with_the_table_stands_how_its_cells_are_compared(tmp_path: Path) -> None:
+    folder = rivals(tmp_path, 0.96, 0.975)
+    for name in ("all_tables.html", "table7.md", "table7.tex"):
+        text = (folder / name).read_text("utf-8")
+        assert "Welch" in text
+        assert "Holm" in text
+
+
+def provenance(run: str, **more: Any) -> Provenance:
+    """Where a run comes from."""
+    about: dict[str, Any] = {
+        "run": run,
+        "seed": 0,
+        "settings": {"method.k": "5", "seed": "0"},
+        "code": "c" * 64,
+        "commit": "0123abc",
+        "packages": {"torch": "2.14"},
+        "device": "AMD EPYC",
+        "determinism": "bitwise",
+        "shards": "results/shards/digits",
+        "data_sha256": "d" * 64,
+        "log": f"results/logs/train/{run}.log",
+        "seconds": 185.0,
+        "command": f"snakemake results/runs/{run}/model.safetensors",
+        "stale": "",
+    }
+    return Provenance(**about | more)
+
+
+def traced(folder: Path, *origins: Provenance) -> str:
+    """The page of a cell with the runs a and b, which come from there."""
+    table = tabulated(folder, [{"runs": ["a", "b"]}], RUNS)
+    told = {one.run: one for one in origins}
+    report([table], verdicts(folder), TEMPLATES, folder / "page.html", folder, told)
+    return (folder / "page.html").read_text(encoding="utf-8")
+
+
+def test_a_cell_opens_to_each_seeds_number_and_leads_to_its_run(tmp_path: Path) -> None:
+    html = traced(tmp_path, provenance("a"), provenance("b", seed=1))
+    assert '<summary>n=2</summary><ul><li><a href="#run-a">seed 0</a> 97.0</li>' in html
+    assert '<tr id="run-a">' in html
+
+
+def test_what_all_runs_share_is_said_once(tmp_path: Path) -> None:
+    html = traced(tmp_path, provenance("a"), provenance("b", seed=1))
+    for fact in ("c" * 64, "0123abc", "d" * 64, "results/logs/train/RUN.log", "RUN/model.safetensors"):
+        assert html.count(fact) == 1
+
+
+def test_in_what_runs_differ_is_a_column(tmp_path: Path) -> None:
+    html = traced(tmp_path, provenance("a"), provenance("b", seed=1, settings={"method.k": "2"}))
+    assert '<th scope="col">method.k</th>' in html
+    assert "<td>1</td><td>2</td><td>3 min 5 s</td>" in html
+
+
+def test_a_run_that_is_not_of_the_present_code_is_marked_in_its_cell_and_on_top(tmp_path: Path) -> None:
+    html = traced(tmp_path, provenance("a"), provenance("b", stale="trained by other code"))
+    assert "! 1 of 2 not of the present code or data" in body(html)
+    assert '<td class="stale">trained by other code</td>' in html
+
+
+def test_a_run_of_two_tables_is_listed_with_the_first(tmp_path: Path) -> None:
+    tables = []
+    for name in ("table1", "table2"):
+        (tmp_path / name).mkdir()
+        tables.append(tabulated(tmp_path / name, [{"runs": ["a"]}], RUNS, table=name))
+    report(tables, verdicts(tmp_path), TEMPLATES, tmp_path / "page.html", tmp_path)
+    html = (tmp_path / "page.html").read_text(encoding="utf-8")
+    assert html.count('id="run-a"') == 1
+    assert "1 run of this table is listed with Table 1." in html
+
+
+def judged(folder: Path) -> str:
+    """The page of a study that answers and has decided one claim."""
+    numbers = ("+0.1 pp", "−0.2 to +0.4", 3)
+    finding = Finding("table7", "LookSAM-5 minus SAM", *numbers, "supported", "Student's t")
+    decided = ("not decided", "supported", "Shown.", "", 3, "above −0.5 pp")
+    verdict = Verdict("c1", "as good <b>", "Table 7", *decided, [finding])
+    answer = Answer("It keeps it.", ["By +0.1 pp."], ["More seeds."])
+    write(Verdicts("0 of 1 are decided.", "Each by its interval.", [verdict], answer), folder / "v.json")
+    table = tabulated(folder, [{"runs": ["a"]}], RUNS)
+    report([table], folder / "v.json", TEMPLATES, folder / "page.html", folder)
+    return (folder / "page.html").read_text(encoding="utf-8")
+
+
+def test_the_page_answers_before_anything_else(tmp_path: Path) -> None:
+    html = judged(tmp_path)
+    said = ["Scale: mini", "It keeps it.", "By +0.1 pp.", "0 of 1 are decided.", "More seeds.", "Contents"]
+    places = [html.index(text, html.index("<body>")) for text in said]
+    assert places == sorted(places)
+
+
+def test_a_claim_says_what_is_decided_of_the_papers_and_of_the_stand_ins_and_why(tmp_path: Path) -> None:
+    html = judged(tmp_path)
+    found = html[html.index('<tr id="claim-c1">') :].partition("</tr>")[0]
+    text = " ".join(re.sub(r"<[^>]*>", " ", found).split())
+    assert text.startswith(
+        "c1 as good &lt;b&gt; Table 7 ○ not decided ✓ supported Shown. Asked: above −0.5 pp."
+    )
+    assert "LookSAM-5 minus SAM : +0.1 pp (−0.2 to +0.4), supported. Student&#39;s t; table7" in text
+
+
+def test_the_policy_allows_the_pages_own_script_alone(tmp_path: Path) -> None:
+    html = page(tmp_path, [{"runs": ["a"]}])
+    script = html[html.index("<script>") + 8 : html.index("</script>")]
+    allowed = b64encode(sha256(script.encode()).digest()).decode()
+    assert f"script-src 'sha256-{allowed}';" in html
+
+
+def test_a_cell_is_sorted_by_its_number(tmp_path: Path) -> None:
+    assert '<td data-value="0.971">' in page(tmp_path, [{"runs": ["a", "b"]}])
