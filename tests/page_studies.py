@@ -81,7 +81,7 @@ def drawn(folder: Path) -> Path:
     cells = [{"column": k - 1, "runs": ["p"], "k": k, "descent": "g_v"} for k in (1, 2, 5)]
     columns = [str(k) for k in range(1, 6)]
     return tabulated(
-        folder, cells, [evaluation("p", 0.5)], plot="against-k", table="figure4", columns=columns
+        folder, cells, [evaluation("p", 0.5)], plot=["against-k"], table="figure4", columns=columns
     )
 
 
