@@ -2,6 +2,7 @@
 
 from base64 import b64encode
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from hashlib import sha256
 from itertools import count
 from pathlib import Path
@@ -9,6 +10,7 @@ from string import ascii_lowercase
 from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
 
 from looksam.entries import Words, words
 from looksam.errors import UserError
@@ -20,7 +22,8 @@ from looksam.provenance import NOT_RECORDED, Provenance
 from looksam.published import STATUSES
 from looksam.run_lists import RunList, run_lists
 from looksam.shown import table_label
-from looksam.tables import COMPARABLE, Cell, Table, read
+from looksam.svg import apart
+from looksam.tables import COMPARABLE, Table, read
 from looksam.verdicts import read as read_verdicts
 
 
@@ -98,7 +101,11 @@ def page(table: Table, provenance: Mapping[str, Provenance] = NOT_RECORDED) -> d
         ],
         "footnotes": {letter: reason for reason, letter in footnotes.items()},
         "measured": [METRICS[name] for name in table.metrics if name in METRICS],
-        "drawings": [drawn for name in table.plot if (drawn := PLOTS[name](table))],
+        "drawings": [
+            replace(drawn, svg=Markup(apart(drawn.svg, f"{table.name}-{name}")))
+            for name in table.plot
+            if (drawn := PLOTS[name](table))
+        ],
         "known": {cell.published_status for cell in table.cells} - {"printed", None},
         "uncarried": any(cell.to_best is not None and not cell.carried for cell in table.cells),
         "noted": any(cell.published_note for cell in table.cells),

@@ -38,7 +38,7 @@ def as_svg(figure: Figure) -> str:
 
 
 def inline(svg: str, title: str, words: str) -> str:
-    """The SVG as an HTML page takes it: no prologue, no ids to collide, colours from the style sheet."""
+    """The SVG as an HTML page takes it: no prologue, colours from the style sheet."""
     svg = svg[svg.index("<svg") :]
     svg = re.sub(r'<g id="[^"]*"', "<g", svg)
     svg = re.sub(r"<!--.*?-->|<style.*?</style>|<metadata.*?</metadata>", "", svg, flags=re.DOTALL)
@@ -51,6 +51,11 @@ def inline(svg: str, title: str, words: str) -> str:
     named = f'<svg role="img" aria-label="{escape(title)}" style="stroke-linejoin: round"'
     head, body = svg.split(">", 1)
     return f"{head.replace('<svg', named)}><title>{escape(title)}</title><desc>{escape(words)}</desc>{body}"
+
+
+def apart(svg: str, name: str) -> str:
+    """The SVG with `name` before each of its ids, for a page with others that have the same."""
+    return re.sub(r'( id="|url\(#|href="#)', rf"\g<1>{name}-", svg)
 
 
 def rounded(places: str) -> str:
