@@ -3,6 +3,7 @@
 A run is listed with the first table that shows it; what all runs of a list share is said above them.
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -87,9 +88,14 @@ def facts(one: Provenance) -> dict[str, str]:
         "fingerprint of the code": one.code,
         "data": one.shards,
         "SHA-256 of the data's index": one.data_sha256,
-        "log": one.log.replace(one.run, RUN),
-        "to train it again": one.command.replace(one.run, RUN),
+        "log": unnamed(one.log, one.run),
+        "to train it again": unnamed(one.command, one.run),
     }
+
+
+def unnamed(text: str, run: str) -> str:
+    """The text with `RUN` for the run's name wherever that is a part of a path."""
+    return re.sub(rf"(?<=/){re.escape(run)}(?=[/.])", RUN, text)
 
 
 def duration(seconds: float | None) -> str:
