@@ -357,14 +357,14 @@ def test_a_failed_sharding_goes_on_with_the_tars_that_it_finished(fresh: Study) 
     assert (out / "source.made.json").read_text() == (out / "source.json").read_text()
 
 
-def test_a_truncated_shard_is_named_and_the_other_results_stay(study: Study) -> None:
-    shard = next((study.folder / "results/shards").glob("digits.*/train-000000.tar"))
-    os.truncate(shard, 20_000)
+def test_a_truncated_array_of_images_is_named_and_the_other_results_stay(study: Study) -> None:
+    images = next((study.folder / "results/shards").glob("digits.*/train.npy"))
+    os.truncate(images, 10_000)
     study.edit(*NEW_METHOD)
     study.edit(*NEW_CELL)
     done = study.snakemake("--cores", "1", "--configfile", SMOKE)
     assert done.returncode == 1
-    assert "train-000000.tar" in done.stderr.strip().splitlines()[-2]
+    assert "train.npy" in done.stderr.strip().splitlines()[-2]
     assert len(list((study.folder / "results/runs").glob("*/model.safetensors"))) == 3
 
 
