@@ -33,9 +33,9 @@ def site(tmp_path: Path) -> Iterator[Site]:
         os.kill(pid, signal.SIGKILL)
 
 
-def longer(site: Site) -> str:
-    """Let the runs take some seconds; the id of one of them."""
-    edit(site.checkout / "config/scales/smoke.yaml", lambda scale: scale["settings"].update(epochs=40))
+def longer(site: Site, epochs: int = 40) -> str:
+    """Let the runs take some seconds, or as long as they are let; the id of one of them."""
+    edit(site.checkout / "config/scales/smoke.yaml", lambda scale: scale["settings"].update(epochs=epochs))
     profile = "workflow/profiles/tpu/config.yaml"
     text = (site.checkout / profile).read_text()
     (site.checkout / profile).write_text(text.replace("launch --", f"launch -- {site.folder}/often", 1))
@@ -135,7 +135,7 @@ def logs(site: Site) -> list[Path]:
 
 
 def test_ctrl_c_of_snakemake_deletes_the_slice(site: Site) -> None:
-    run = longer(site)
+    run = longer(site, epochs=4000)
     running = site.snakemake(f"results/runs/{run}/model.safetensors")
     until(lambda: is_saved(site.checkout / "results/runs" / run))
     os.killpg(running.pid, signal.SIGINT)
