@@ -72,7 +72,7 @@ def answer(asked: Mapping[str, Any], evidence: Evidence) -> Answer:
         f"{points(to_target)}: {filled(keeps[1], to_target, **words)}.",
         f"Against what costs as much, {points(to_control)}: {filled(SHOWS[shown(to_control)], to_control)}.",
         f"{points(to_base)}: {filled(SHOWS[shown(to_base)], to_base)}. {points(gain)}: {effect(gain)}.",
-        f"{times(base_time)}: {filled(costs[1], base_time, **words)}. {times(target_time)}.",
+        f"{times(base_time)}: {filled(costs[1], base_time, **words)}. {told_time(target_time)}.",
     ]
     scales = sorted({table.scale for table in evidence.tables.values() if table.scale} - COMPARABLE)
     told = f"{filled(keeps[0], to_target, **words)}, {filled(costs[0], base_time, **words)}."
@@ -151,6 +151,11 @@ def times(one: Pooled) -> str:
     interval = one.found.interval
     logs = (math.exp(interval[0]), math.exp(interval[1])) if interval else None
     return f"{name} is {measured(one, *ratio(math.exp(one.found.value), logs))}"
+
+
+def told_time(one: Pooled) -> str:
+    """A ratio of times that is asked for no limit, or why it is not there."""
+    return times(one) + ("" if one.found else f": {filled(COSTS['missing'][1], one)}")
 
 
 def measured(one: Pooled, number: str, interval: str) -> str:

@@ -102,7 +102,7 @@ def page(table: Table, provenance: Mapping[str, Provenance] = NOT_RECORDED) -> d
         "footnotes": {letter: reason for reason, letter in footnotes.items()},
         "measured": [METRICS[name] for name in table.metrics if name in METRICS],
         "drawings": [
-            replace(drawn, svg=Markup(apart(drawn.svg, f"{table.name}-{name}")))
+            replace(drawn, svg=Markup(apart(str(drawn.svg), f"{table.name}-{name}")))
             for name in table.plot
             if (drawn := PLOTS[name](table))
         ],

@@ -194,6 +194,15 @@ def test_a_plot_stands_under_its_table(tmp_path: Path) -> None:
     assert html.index("</table>") < html.index("<svg")
 
 
+def test_what_a_plot_refers_to_is_in_it(tmp_path: Path) -> None:
+    cells = [{"runs": ["a"], "k": 5, "descent": "g_v"}, {"runs": ["b"], "k": 5, "descent": "g_s"}]
+    html = page(tmp_path, cells, plot=["against-k"], table="figure4")
+    marks = set(re.findall(r'<use xlink:href="#([^"]*)"', html))
+    assert len(marks) >= 2  # a tick of each axis, and a mark of each line
+    for name in marks | set(re.findall(r"url\(#([^)]*)\)", html)):
+        assert html.count(f' id="{name}"') == 1
+
+
 def test_an_unknown_plot_names_the_known_ones(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="unknown plot 'pie'; known: against-k"):
         page(tmp_path, [{"absent": "x"}], plot=["pie"])

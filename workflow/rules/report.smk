@@ -68,7 +68,10 @@ rule report:
         verdicts="results/verdicts.json",
         evaluations=EVALUATIONS,
         page="reports/templates/all_tables.html.j2",
-        parts=expand("reports/templates/{part}.html.j2", part=["answer", "claims", "legend", "table", "figures", "runs"]),
+        parts=expand(
+            "reports/templates/{part}.html.j2",
+            part=["answer", "claims", "legend", "table", "figures", "runs"],
+        ),
         style="reports/templates/style.css",
         script="reports/templates/sort.js",
         markdown="reports/templates/table.md.j2",
