@@ -59,7 +59,7 @@ def test_ctrl_c_cancels_every_job(site: Site) -> None:
     process, _ = site.started(site.run_of("vanilla", epochs=2000))
 
     process.send_signal(signal.SIGINT)
-    process.communicate(timeout=60)
+    process.communicate(timeout=180)
 
     wait_until(lambda: not site.cluster.jobs())
 
@@ -69,7 +69,7 @@ def test_a_failing_jobs_own_error_is_what_the_user_sees_last(site: Site) -> None
     site.ask({"nodes": 2, "gres": "gpu:1", "launcher": wrong}, retries=1)
     run = site.run_of("vanilla", epochs=3)
 
-    said, _ = site.snakemake(f"results/runs/{run}/model.safetensors").communicate(timeout=120)
+    said, _ = site.snakemake(f"results/runs/{run}/model.safetensors").communicate(timeout=300)
 
     *_, error, where = said.splitlines()
     assert error.strip().startswith("looksam train: error: no request at results/runs/none/run.json")
