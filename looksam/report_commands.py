@@ -23,7 +23,7 @@ def add_report(sub: argparse.ArgumentParser) -> None:
     sub.add_argument("--templates", type=Path, default=REPORTS / "templates", help="of Jinja2; %(default)s")
     sub.add_argument("--html", type=Path, help="page to write")
     sub.add_argument("--exports", type=Path, help="folder for <table>.csv, .md and .tex, and all_runs.*")
-    only = "these tables alone, into reports/only/ where neither --html nor --exports says otherwise"
+    only = "these tables alone, into reports/only-<tables>.html and reports/only/ if not told otherwise"
     sub.add_argument("--only", nargs="+", action="extend", default=[], metavar="TABLE", help=only)
     so_far = "a page of the study as it stands, into reports/so_far.html where --html does not say otherwise"
     sub.add_argument("--so-far", action="store_true", help=so_far)
@@ -64,7 +64,7 @@ def selected(parsed: argparse.Namespace) -> None:
     asked = read_request(parsed.request)
     known = {path.stem: path for path in parsed.tables or [TABLES / f"{n}.parquet" for n in asked["tables"]]}
     names = list(dict.fromkeys(one_of(name, "table", list(known), "--only") for name in parsed.only))
-    write(parsed, [known[name] for name in names], REPORTS / f"only/{'-'.join(names)}.html", REPORTS / "only")
+    write(parsed, [known[name] for name in names], REPORTS / f"only-{'-'.join(names)}.html", REPORTS / "only")
 
 
 def write(parsed: argparse.Namespace, tables: list[Path], html: Path, exports: Path) -> None:
