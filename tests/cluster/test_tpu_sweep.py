@@ -37,7 +37,7 @@ PROGRAM = ["bash", "-c", TRAINS, "bash", f"results/runs/{RUN}/run.json"]
 def launched(site: Site) -> tuple[int, str]:
     """How a launcher ends, and what it says."""
     launcher = site.looksam("tpu", "launch", "--", *PROGRAM)
-    return (launcher.wait(60), ended(launcher))
+    return (launcher.wait(180), ended(launcher))
 
 
 def calls_of_a_launch(site: Site, number: int, happens: str) -> list[str]:
