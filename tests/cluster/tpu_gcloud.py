@@ -2,8 +2,8 @@
 
 It tests our logic and says nothing of Google's behaviour. Below $TPU_STAND_IN lie `slices/<name>.json`, and
 what a test asks for: `credentials.expired`, `limit` (how many slices there may be), `boots` (startup scripts
-run), `next.json`, what the slices to come begin with, and `trouble`, a call's number and what happens at it.
-A slice is ACTIVE one look after its creation.
+run), `next.json`, what the slices to come begin with, and `trouble`: a verb, a number, and what happens at
+that call of it. A slice is ACTIVE one look after its creation.
 """
 
 import argparse
@@ -196,15 +196,15 @@ def start(arguments: argparse.Namespace, host: int, hosts: int, port: int) -> su
 
 
 def trouble() -> str:
-    """What happens at this call, by its number; nothing at most."""
+    """What happens at this call, by its verb and its number among those; nothing at most."""
     with (STATE / "calls").open("a+") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         file.write(f"{' '.join(sys.argv[1:5])}\n")
         file.seek(0)
-        call = len(file.readlines())
+        verbs = [call.split()[-1] for call in file.read().splitlines()]
     asked = STATE / "trouble"
-    number, _, what = asked.read_text().partition(" ") if asked.exists() else ("", "", "")
-    return what if number == str(call) else ""
+    place, _, what = asked.read_text().partition(": ") if asked.exists() else ("", "", "")
+    return what if place == f"{verbs[-1]} {verbs.count(verbs[-1])}" else ""
 
 
 COMMANDS = {
