@@ -23,7 +23,8 @@ from looksam.optimizers import base_optimizer, schedule
 from looksam.prefetch import prefetched, workers_for
 from looksam.training import Training
 
-DATASET = {"name": "random", "height": 32, "width": 32, "channels": 3, "classes": 10}
+SIZE = {"height": 32, "width": 32, "channels": 3}
+DATASET = {"name": "random", "decode": "once", "classes": 10, **SIZE}
 MODELS: dict[str, dict[str, Any]] = {
     "ViT, width 192, depth 6": {"architecture": "vit", "patch_size": 4, "dim": 192, "depth": 6, "heads": 3},
     "ResNet-18": {"architecture": "resnet", "bottleneck": False, "width": 64, "blocks": [2, 2, 2, 2]},
