@@ -27,6 +27,7 @@ OF_NO_SPEED = frozenset(
         "schedule",
         "warmup_steps",
         "label_smoothing",
+        "label_noise",
         "chosen",
         "seed",
     }

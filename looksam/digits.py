@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 from looksam.errors import UserError
 from looksam.listing import Listing, of_samples
 from looksam.sample import Sample, Split, png
+from looksam.subset import in_turns
 
 Indices = NDArray[np.int64]
-SPLIT_SEED = 0
 
 
 def digit_images() -> tuple[NDArray[np.uint8], Indices]:
@@ -33,14 +33,8 @@ def balanced_split(labels: Indices, count: int) -> dict[Split, Indices]:
             f"train_images must be between 1 and {len(labels) - 1}, because there are {len(labels)} digits "
             f"and those that do not train test; got {count}"
         )
-    # RandomState, because numpy has frozen its stream; default_rng's may change between versions
-    random = np.random.RandomState(SPLIT_SEED)
-    rank = np.empty(len(labels), dtype=np.int64)
-    for label in np.unique(labels):
-        members = random.permutation(np.flatnonzero(labels == label))
-        rank[members] = np.arange(len(members))
-    by_rank = np.argsort(rank, kind="stable")
-    return {"train": np.sort(by_rank[:count]), "test": np.sort(by_rank[count:])}
+    turns = in_turns(labels)
+    return {"train": np.sort(turns[:count]), "test": np.sort(turns[count:])}
 
 
 def draw_pairs(pool: Indices, labels: Indices, count: int, seed: int) -> list[tuple[int, int]]:

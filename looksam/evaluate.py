@@ -21,6 +21,7 @@ from looksam.errors import UserError
 from looksam.files import replace_file, replace_with
 from looksam.flatness import FIGURES, flatness, training_images
 from looksam.hits import packed
+from looksam.loader import noise_of
 from looksam.models import build
 from looksam.origins import ENVIRONMENT
 from looksam.outcomes import OUTCOMES, judging_images, outcomes, summary, write
@@ -155,7 +156,8 @@ def measure(
         means = summary(each)
         if held_out or not math.isfinite(means["loss"]) or not ranks.is_first:
             return each, means
-        return each, means | flatness(model, training_images(*split), settings["method"], ranks.device)
+        data = training_images(*split, noise_of(settings))
+        return each, means | flatness(model, data, settings["method"], ranks.device)
 
 
 UNMEASURED = (

@@ -7,7 +7,7 @@ running statistics) over a fixed choice of training images without augmentation,
 import json
 import math
 from collections.abc import Mapping, Sequence
-from functools import cache, partial
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ from looksam.augment import evaluation_batch
 from looksam.draws import order
 from looksam.hessian import Losses, hessian, largest_eigenvalue, start
 from looksam.images import Images
+from looksam.label_noise import LabelNoise
 from looksam.loader import load
 from looksam.replay import perturbed
 from looksam.vector import Vector
@@ -67,10 +68,14 @@ def flatness(
     return {**dict.fromkeys(FIGURES), **finite, "hessian_converged": top.converged}
 
 
-@cache
-def training_images(shards: str, dataset: str) -> Images:
-    """IMAGES of the training split in random order, or all of fewer. dataset: its settings, as JSON text."""
-    data = load(Path(shards), "train", json.loads(dataset))
+# runs with noise have labels of their own, seed by seed
+@lru_cache(maxsize=8)
+def training_images(shards: str, dataset: str, noise: LabelNoise | None = None) -> Images:
+    """IMAGES of the training split in random order, or all of fewer, labelled as the training saw them.
+
+    dataset: its settings, as JSON text.
+    """
+    data = load(Path(shards), "train", json.loads(dataset), noise=noise)
     drawn = order(SEED, 0, len(data.labels))[:IMAGES]
     return Images(data.at(drawn), data.labels[drawn])
 

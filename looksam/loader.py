@@ -11,17 +11,34 @@ from looksam.decoded import mapped
 from looksam.draws import order
 from looksam.errors import UserError
 from looksam.images import Data, Images, Photographs
+from looksam.label_noise import LabelNoise, flipped
 from looksam.memory import check_memory
 from looksam.remote import streamed
 from looksam.rows import Rows, read_index
 
 
-def load(shards: Path, split: str, dataset: Mapping[str, Any], validation_images: int = 0) -> Data:
+def load(
+    shards: Path,
+    split: str,
+    dataset: Mapping[str, Any],
+    validation_images: int = 0,
+    noise: LabelNoise | None = None,
+) -> Data:
     """The images of a split, in the order of the index.
 
-    validation_images: how many training images are held out of "train" and make up "validation".
+    validation_images: how many training images are held out of "train" and make up "validation". noise: of
+    the labels, after that.
     """
-    return LOADERS[dataset["decode"]](read_index(shards, split, validation_images), dataset)
+    rows = read_index(shards, split, validation_images)
+    if noise is not None:
+        labels, sha256 = rows.samples["label"], rows.samples["sha256"]
+        rows.samples["label"] = flipped(labels, sha256, dataset["classes"], noise)
+    return LOADERS[dataset["decode"]](rows, dataset)
+
+
+def noise_of(settings: Mapping[str, Any]) -> LabelNoise | None:
+    """The noise of a run's training labels, if it has any."""
+    return LabelNoise(settings["label_noise"], settings["seed"]) if "label_noise" in settings else None
 
 
 def decoded_once(rows: Rows, dataset: Mapping[str, Any]) -> Images:

@@ -20,6 +20,7 @@ RUN_KEYS = (
     "warmup_steps",
     "clip",
     "label_smoothing",
+    "label_noise",
     "augment",
     "ema",
     "precision",
@@ -30,7 +31,7 @@ RUN_KEYS = (
     "threads",
 )
 OPTIONAL = frozenset(
-    {"clip", "ema", "micro_batch_size", "activation_checkpointing", "memory_format", "compile"}
+    {"clip", "ema", "label_noise", "micro_batch_size", "activation_checkpointing", "memory_format", "compile"}
 )
 
 # coordinates of a cell that name a row or a file, and are no setting themselves
@@ -112,6 +113,9 @@ class Resolver:
                 f"{where}: no {' and no '.join(missing)} for {described(paper)}; add a case to the recipe, "
                 "or set it in the scale"
             )
+        if not found.get("label_noise"):
+            # none is the same run as none asked for
+            found.pop("label_noise", None)
         augments = [name for name in (found["geometry"], found["augment"]) if name != "none"]
         found["augment"] = "+".join(augments) or "none"
         return {

@@ -9,6 +9,8 @@ from looksam.digits import digit_pairs, digits
 from looksam.errors import UserError
 from looksam.how_to import how_to
 from looksam.listing import Listing
+from looksam.sample import Split
+from looksam.subset import fewer
 
 
 def files(dataset: Mapping[str, Any], folder: Path) -> Listing:
@@ -20,8 +22,15 @@ def files(dataset: Mapping[str, Any], folder: Path) -> Listing:
     return listing
 
 
+def subset(dataset: Mapping[str, Any], folder: Path) -> Listing:
+    """Some of the images in data/<of>: `train_images` and `test_images` of them, every class as often."""
+    counts: dict[Split, int] = {"train": dataset["train_images"], "test": dataset["test_images"]}
+    return fewer(files(dataset, folder.parent / dataset["of"]), counts)
+
+
 SOURCES: dict[str, Callable[[Mapping[str, Any], Path], Listing]] = {
     "digits": digits,
     "digit-pairs": digit_pairs,
     "files": files,
+    "subset": subset,
 }

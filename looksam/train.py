@@ -16,7 +16,7 @@ from looksam.environment import environment
 from looksam.feed import Feed
 from looksam.files import replace_file, replace_with
 from looksam.images import Data
-from looksam.loader import load
+from looksam.loader import load, noise_of
 from looksam.milestones import Milestones
 from looksam.models import build
 from looksam.prefetch import prefetched, workers_for
@@ -41,7 +41,8 @@ def train(request: Path, care: Care) -> None:
         run = json.loads(text)
         settings = run["settings"]
         torch.set_num_threads(settings["threads"])
-        data = load(Path(run["shards"]), "train", settings["dataset"], settings.get("validation_images", 0))
+        held_out, noise = settings.get("validation_images", 0), noise_of(settings)
+        data = load(Path(run["shards"]), "train", settings["dataset"], held_out, noise)
         network = seeded(settings["seed"], lambda: build(settings["model"], settings["dataset"]))
         training = Training(network, settings, len(data.labels), ranks)
         watch.resume(training)

@@ -352,3 +352,10 @@ def test_a_row_that_says_two_things_of_its_shards_is_refused(
 ) -> None:
     with pytest.raises(UserError, match=message):
         study(with_digits(tmp_path, change, left_out), tables=["table7"])
+
+
+def test_label_noise_of_zero_is_the_run_without_any(tmp_path: Path) -> None:
+    root = copied(tmp_path)
+    clean = settings(root, VANILLA, scale="paper")
+    assert settings(root, VANILLA, scale="paper", label_noise=0.0) == clean
+    assert settings(root, VANILLA, scale="paper", label_noise=0.2) == clean | {"label_noise": 0.2}
