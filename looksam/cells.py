@@ -8,6 +8,9 @@ from looksam.config import Row, one_of
 
 NOT_RUN = "not run at this scale"
 
+# what a scale takes out of a table: of each combination, the values by setting
+Combinations = Sequence[Mapping[str, Sequence[Any]]]
+
 
 @dataclass(frozen=True)
 class Run:
@@ -56,7 +59,7 @@ class Cell:
 class Table:
     """A table of the paper at a study's scale.
 
-    left_out, planned: by setting, values that the scale does not run; the planned ones have their cells.
+    left_out, planned: combinations that the scale does not run; the planned ones have their cells.
     """
 
     name: str
@@ -65,8 +68,8 @@ class Table:
     columns: list[Point]
     cells: list[Cell]
     seeds: int
-    left_out: Mapping[str, Sequence[Any]]
-    planned: Mapping[str, Sequence[Any]]
+    left_out: Combinations
+    planned: Combinations
     # of a search: the ids of its rows' searches
     searches: tuple[str, ...] = ()
 
@@ -76,9 +79,12 @@ class Table:
         return {run.id: run for cell in self.cells for run in cell.runs}
 
 
-def among(coordinates: Row, values: Mapping[str, Sequence[Any]]) -> bool:
-    """Whether one of the coordinates is among the values that are listed for it."""
-    return any(coordinates.get(key) in listed for key, listed in values.items())
+def among(coordinates: Row, combinations: Combinations) -> bool:
+    """Whether the coordinates are of one of the combinations: for all of its settings, among its values."""
+    return any(
+        all(coordinates.get(key) in values for key, values in combination.items())
+        for combination in combinations
+    )
 
 
 def excluded(spec: Row, coordinates: Row) -> str | None:

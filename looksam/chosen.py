@@ -3,8 +3,8 @@
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from looksam.axes import varied
 from looksam.cells import Table
-from looksam.config import Row
 from looksam.searches import Search
 from looksam.settings import Resolver
 
@@ -67,12 +67,6 @@ def overruled(table: Table, paper: Resolver) -> Iterable[bool]:
             found = paper.found(cell.coordinates, table.name)
             own = run.settings | run.settings["method"]
             yield any(key in own and own[key] != found.get(key) for key in NAMES)
-
-
-def varied(spec: Row) -> set[str]:
-    """The settings that a table varies itself."""
-    axes = [spec["rows"], spec["columns"]]
-    return {key for axis in axes for point in (axis if isinstance(axis, list) else [axis]) for key in point}
 
 
 def label(search: Search, method: str) -> str:

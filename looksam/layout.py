@@ -1,8 +1,9 @@
 """How a table is laid out: the request that `tabulate` fills, with caption, facts and the paper's numbers."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+from looksam.axes import axis_keys, model_first
 from looksam.cells import Cell, Table, competing
 from looksam.chosen import how_chosen
 from looksam.config import Config, Row, one_of
@@ -105,7 +106,7 @@ class Layout:
             stand_ins = self.stand_ins(table)
             said += [f"Stand-ins: {'; '.join(stand_ins)}."] if stand_ins else []
             for told, without in (("Left out", table.left_out), ("Not run", table.planned)):
-                names = [self.named(key, value) for key, values in without.items() for value in values]
+                names = [name for combination in without for name in self.combined(combination)]
                 said += [f"{told}: {', '.join(names)}."] if names else []
             said.append(how_chosen(table, self.resolver, self.paper, self.searches.get(table.name)))
             epochs = sorted({run.settings["epochs"] for run in table.runs.values()})
@@ -123,6 +124,11 @@ class Layout:
                     if key not in searched:
                         pairs[f"{self.named(key, theirs)} → {ours}"] = None
         return list(pairs)
+
+    def combined(self, combination: Mapping[str, Sequence[Any]]) -> list[str]:
+        """A combination in words: each value of one setting, or those of several together."""
+        parts = [[self.named(key, value) for value in combination[key]] for key in model_first(combination)]
+        return parts[0] if len(parts) == 1 else [" with ".join(" or ".join(part) for part in parts)]
 
     def named(self, key: str, value: Any) -> str:
         """A setting of the paper's in words: models, methods and data sets by name, others with their key."""
@@ -171,13 +177,7 @@ def entry(row: int, column: int, metric: str) -> Row:
 
 def header(axis: Mapping[str, Any] | list[Row]) -> str:
     """What an axis varies, as a table's corner names it, in the order of its labels."""
-    keys = [key for key in axis[0] if key != "label"] if isinstance(axis, list) else list(axis)
-    return ", ".join(key.replace("_", " ") for key in model_first(keys))
-
-
-def model_first(keys: Iterable[str]) -> list[str]:
-    """Settings in the order in which a label names them."""
-    return sorted(keys, key=lambda key: key != "model")
+    return ", ".join(key.replace("_", " ") for key in model_first(axis_keys(axis)))
 
 
 def same(published: str, ours: Any) -> bool:

@@ -4,19 +4,19 @@ Torch-free, because the Snakefile imports it: planning must cost no more than re
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
 from itertools import product
 from pathlib import Path
 from typing import Any
 
+from looksam.axes import AXES, left_out, planned, points
 from looksam.cells import NOT_RUN, Cell, Place, Point, Run, Table, among, excluded, report_request, resting_on
 from looksam.config import Row, claimed, load_config
-from looksam.facts import OPTIMIZER_LABELS
 from looksam.fingerprint import Code
 from looksam.identity import digest, words
-from looksam.layout import Layout, model_first
+from looksam.layout import Layout
 from looksam.requests import write_request
 from looksam.searches import Search
 from looksam.settings import Resolver
@@ -56,15 +56,15 @@ class Study:
         shared = spec.get("runs", {})
         at_scale = self.scale.get("tables", {}).get(name, {})
         seeds = self.config.chosen.get("seeds", at_scale.get("seeds", self.scale["seeds"]))
-        left_out = {} if "facts" in spec else at_scale.get("leave_out", {})
-        rows = self.points(spec["rows"], left_out, name)
         if "facts" in spec:
+            rows = points(spec["rows"], (), spec, self.config)
             rows = [row for row in rows if excluded(spec, shared | row.coordinates) is None]
-            return Table(name, spec, rows, [], [], seeds, left_out, {})
+            return Table(name, spec, rows, [], [], seeds, (), ())
         if "search" in spec:
-            return self.search_table(self.searches[name], left_out)
-        columns = self.points(spec["columns"], left_out, name)
-        table = Table(name, spec, rows, columns, [], seeds, left_out, at_scale.get("plan", {}))
+            return self.search_table(self.searches[name])
+        without, later = (of(name, self.scale_name, self.config) for of in (left_out, planned))
+        rows, columns = (points(spec[axis], without, spec, self.config) for axis in AXES)
+        table = Table(name, spec, rows, columns, [], seeds, without, later)
         for (i, row), (j, column) in product(enumerate(rows), enumerate(columns)):
             cell = self.cell(table, Place(i, j), shared | row.coordinates | column.coordinates)
             table.cells.append(cell)
@@ -73,14 +73,14 @@ class Study:
     def search(self, name: str) -> Search:
         """The search of a table `name`, with a row's trials at each of its rows."""
         spec = self.config.tables[name]
-        left_out = self.scale.get("tables", {}).get(name, {}).get("leave_out", {})
-        rows = self.points(spec["rows"], left_out, name)
+        rows = points(spec["rows"], left_out(name, self.scale_name, self.config), spec, self.config)
         coordinates = {point.label: spec["runs"] | point.coordinates for point in rows}
         return Search(name, spec, coordinates, self.resolver)
 
-    def search_table(self, search: Search, left_out: Mapping[str, Sequence[Any]]) -> Table:
+    def search_table(self, search: Search) -> Table:
         """A search as a table: its rows by its trials, each trained once and judged on held-out images."""
         spec = search.spec | {"cell": ["validation_top1"]}
+        without = left_out(search.name, self.scale_name, self.config)
         rows = [Point(label, coordinates) for label, (coordinates, _) in search.rows.items()]
         cells = [
             Cell(Place(i, j), coordinates, (self.run(settings, trials.method, 0),), None)
@@ -88,29 +88,7 @@ class Study:
             for j, settings in enumerate(trials.settings)
         ]
         ids = tuple(trials.id for _, trials in search.rows.values())
-        return Table(search.name, spec, rows, search.columns, cells, 1, left_out, {}, ids)
-
-    def points(self, axis: Any, left_out: Mapping[str, Sequence[Any]], table: str) -> list[Point]:
-        """An axis: the product of its lists, or its explicit list, less what the scale leaves out."""
-        if isinstance(axis, list):
-            found = [Point(p["label"], {k: v for k, v in p.items() if k != "label"}) for p in axis]
-        else:
-            values = [dict(zip(axis, combination, strict=True)) for combination in product(*axis.values())]
-            found = [Point(self.label(coordinates, table), coordinates) for coordinates in values]
-        return [point for point in found if not among(point.coordinates, left_out)]
-
-    def label(self, coordinates: Row, table: str) -> str:
-        """How a table names a combination of settings: by the labels in the config, model first."""
-        recipe = self.config.recipes.get(self.config.tables[table].get("runs", {}).get("recipe", ""), {})
-        parts = []
-        for key in model_first(coordinates):
-            value = coordinates[key]
-            rows = {"method": self.config.methods, "model": self.config.models}.get(key, {})
-            label = rows.get(value, {}).get("label", str(value))
-            parts.append(
-                label.replace("{optimizer}", OPTIMIZER_LABELS.get(recipe.get("optimizer", ""), "base"))
-            )
-        return ", ".join(parts)
+        return Table(search.name, spec, rows, search.columns, cells, 1, without, (), ids)
 
     def cell(self, table: Table, place: Place, coordinates: Row) -> Cell:
         """The cell of the table at its coordinates, with one run a seed."""

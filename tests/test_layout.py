@@ -141,6 +141,31 @@ def test_vanilla_is_labelled_by_its_base_optimizer(paper: Study) -> None:
     assert laid_out(paper, "table2")["rows"][0] == "LAMB"
 
 
+def test_vanilla_is_labelled_by_no_optimizer_where_the_rows_vary_it(tmp_path: Path) -> None:
+    root = copied(tmp_path)
+    edit(root / "config/tables/table7.yaml", lambda table: table["rows"].update(optimizer=["sgd", "adamw"]))
+    request = laid_out(study(root, scale="paper", tables=["table7"]), "table7")
+    assert request["columns"][0] == "base"
+    assert request["rows"][:2] == ["WRN-28-10, SGD", "WRN-28-10, AdamW"]
+
+
+def test_vanilla_is_labelled_by_the_optimizer_of_its_own_row(tmp_path: Path) -> None:
+    root = copied(tmp_path)
+    rows = {"method": ["vanilla", "sam"], "optimizer": ["sgd", "lamb"]}
+    edit(
+        root / "config/tables/table7.yaml",
+        lambda table: table.update(rows=rows, columns={"model": ["resnet-18"]}),
+    )
+    request = laid_out(study(root, scale="paper", tables=["table7"]), "table7")
+    assert request["rows"] == ["SGD, SGD", "LAMB, LAMB", "SAM, SGD", "SAM, LAMB"]
+
+
+def test_vanilla_is_labelled_by_the_optimizer_that_all_runs_share(tmp_path: Path) -> None:
+    root = copied(tmp_path)
+    edit(root / "config/tables/table7.yaml", lambda table: table["runs"].update(optimizer="sgd"))
+    assert laid_out(study(root, scale="paper", tables=["table7"]), "table7")["columns"][0] == "SGD"
+
+
 def test_a_row_of_two_settings_is_labelled_model_first(paper: Study) -> None:
     assert laid_out(paper, "table10")["rows"][4] == "ViT-B-16, SAM"
 
@@ -156,6 +181,15 @@ def test_a_caption_names_every_stand_in(mini: Study) -> None:
 def test_a_caption_names_what_the_scale_leaves_out(mini: Study) -> None:
     caption = laid_out(mini, "table7")["caption"]
     assert "Left out: ResNet-50, SAM-10, SAM-20, LookSAM-10, LookSAM-20." in caption
+
+
+def test_a_caption_names_combinations_that_the_scale_leaves_out(tmp_path: Path) -> None:
+    root = copied(tmp_path)
+    out = [{"method": ["sam-10", "sam-20"]}, {"optimizer": ["sgd"], "model": ["resnet-18", "resnet-50"]}]
+    edit(root / "config/tables/table7.yaml", lambda table: table["rows"].update(optimizer=["sgd", "adamw"]))
+    edit(root / "config/scales/mini.yaml", lambda scale: scale["tables"].update(table7={"leave_out": out}))
+    caption = laid_out(study(root, tables=["table7"]), "table7")["caption"]
+    assert "Left out: SAM-10, SAM-20, ResNet-18 or ResNet-50 with optimizer sgd." in caption
 
 
 def test_a_caption_names_what_the_scale_plans_and_its_stand_ins(mini: Study) -> None:
