@@ -72,7 +72,7 @@ def warn_of_push(found: Mapping[str, float], alpha: float | str, k: int) -> bool
     warnings.warn(
         f"alpha {alpha} pushes over {TOO_HARD:g} times harder than the last two refreshes support, "
         f"{supported:.2g}: where they were taken, plain g was nearer to g_s. "
-        'Take a smaller alpha, or "auto" or "cos", which measure it',
+        'Take a smaller alpha, or "auto", "cos" or "ls", which measure it',
         stacklevel=3,
     )
     return True

@@ -24,13 +24,15 @@ class Refresh(NamedTuple):
     """g_v by parameter name, and its sizes: 0-dim, or [n] where each tensor counts for itself.
 
     g_v_norm: ||g_v||. g_h_norm: length of g_h, the part of g_s along g. cosine: between g_v and the g_v of
-    the refresh before; 0 if there was none.
+    the refresh before; 0 if there was none. fitted: the alpha that would have served the g_v before best
+    here, by `least_squares`; 0 if there was none.
     """
 
     g_v: dict[str, Tensor]
     g_v_norm: Tensor
     g_h_norm: Tensor
     cosine: Tensor
+    fitted: Tensor
 
 
 Over = Callable[[Tensor], Tensor]
@@ -62,10 +64,27 @@ def refresh(
 ) -> Refresh:
     """The refresh that remembers g_v = g_s - along * g."""
     g_v_norm = over(norms(list(g_v.values())).square()).sqrt()
-    cosine = torch.zeros_like(g_v_norm)
+    cosine, fitted = torch.zeros_like(g_v_norm), torch.zeros_like(g_v_norm)
     if old is not None and seen.old_g is not None and seen.old_g_s is not None:
         cosine = ratio(over(seen.old_g_s - along * seen.old_g), g_v_norm * old.g_v_norm)
-    return Refresh(g_v, g_v_norm, along.abs() * over(seen.g_g).sqrt(), cosine)
+        inner = (over(x) for x in (seen.g_g_s, seen.old_g, seen.old_g_s))
+        fitted = least_squares(over(seen.g_g).sqrt(), old.g_v_norm, *inner)
+    return Refresh(g_v, g_v_norm, along.abs() * over(seen.g_g).sqrt(), cosine, fitted)
+
+
+def least_squares(g_norm: Tensor, old_norm: Tensor, g_g_s: Tensor, old_g: Tensor, old_g_s: Tensor) -> Tensor:
+    """Length, relative to ||g||, of the push along the old g_v that turns g nearest to g_s; from 0 up.
+
+    b ||old|| / (a ||g||), a g + b old being nearest to g_s. 0 where that goes against g or old, or where old
+    lies along g and there is no such a and b. From norms and inner products, each 0-dim or [n].
+    """
+    # the normal equations over the lengths of g and old, so that no product of four gradients overflows
+    between = ratio(old_g, g_norm * old_norm)
+    along_g, along_old = ratio(g_g_s, g_norm), ratio(old_g_s, old_norm)
+    a, b = along_g - between * along_old, along_old - between * along_g
+    # 1 - cosine^2, of which rounding leaves no digit where old lies along g, as in a tensor of one number
+    is_known = 1 - between.square() > torch.finfo(between.dtype).eps ** 0.5
+    return torch.where((a > 0) & is_known, ratio(b, a), torch.zeros_like(a)).clamp(min=0)
 
 
 def guarded(new: Refresh, old: Refresh | None, is_finite: Tensor) -> Refresh:
@@ -108,7 +127,9 @@ def from_state(state: Mapping[str, Any], parameters: Mapping[str, Tensor], over:
         found = [f"{name} is {saved.get(name, 'absent')}, not {shapes.get(name, 'there')}" for name in wrong]
         raise ValueError(f"the state is not of this model's trainable parameters: {'; '.join(found)}")
     device = next(iter(parameters.values())).device
-    sizes = [state[name].to(device, copy=True) for name in Refresh._fields[1:]]
+    # states of before there was `fitted` go on as if there had been no refresh before
+    known = {"fitted": torch.zeros_like(state["cosine"]), **state}
+    sizes = [known[name].to(device, copy=True) for name in Refresh._fields[1:]]
     expected = over(torch.zeros(len(shapes))).shape
     if any(size.shape != expected for size in sizes):
         raise ValueError(
@@ -132,9 +153,15 @@ def as_confirmed(last: Refresh) -> Tensor:
     return last.cosine.clamp(min=0) * as_measured(last)
 
 
+def as_fitted(last: Refresh) -> Tensor:
+    """fitted / ||g_v||: the push that at the last refresh would have been best for the g_v before it."""
+    return ratio(last.fitted, last.g_v_norm)
+
+
 ALPHAS: dict[str, Callable[[Refresh], Tensor]] = {
     "auto": as_measured,
     "cos": as_confirmed,
+    "ls": as_fitted,
 }
 
 

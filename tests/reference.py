@@ -137,6 +137,18 @@ def as_confirmed(g: Tensor, state: State) -> Tensor:
     return g + max(0.0, cosine.item()) * (as_measured(g, state) - g)
 
 
+def as_fitted(g: Tensor, state: State) -> Tensor:
+    """As long, relative to g, as the push along the g_v before that fits the last g_s; plain before that."""
+    if len(state.refreshed) < 2:
+        return g
+    old, g_v = (orthogonal(*seen) for seen in state.refreshed[-2:])
+    g_s, at = state.refreshed[-1]
+    a, b = torch.linalg.lstsq(torch.stack([at, old], dim=1), g_s[:, None]).solution.flatten()
+    if a <= 0:
+        return g
+    return g + max(0.0, (b / a * old.norm() / at.norm()).item()) * (g.norm() / g_v.norm()) * g_v
+
+
 def with_the_g_v_before(g: Tensor, state: State) -> Tensor:
     """Algorithm 1 with the g_v of the refresh before the last; plain before there are two."""
     if len(state.refreshed) < 2:
@@ -203,6 +215,8 @@ ROWS: dict[str, Callable[[Tensor, Tensor, Look, State], Tensor]] = {
     "auto-k": refresh_or(as_measured),
     "cos-k": refresh_or(as_confirmed),
     "per-tensor-cos-k": refresh_or(per_tensor(as_confirmed)),
+    "ls-k": refresh_or(as_fitted),
+    "per-tensor-ls-k": refresh_or(per_tensor(as_fitted)),
     "before-k": refresh_or(with_the_g_v_before),
     "random-k": refresh_or(with_a_random_direction),
     "layersam-plain": layersam_plain,

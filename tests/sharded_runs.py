@@ -32,9 +32,12 @@ from looksam.descent import DESCENTS
 
 
 def fsdp_methods() -> dict[str, Method]:
-    """Every ascent and every descent, by name."""
+    """Every ascent and every descent, and the alpha that is fitted by both kinds of norm; by name."""
     ascents = {f"ascent {name}": Method(ascent=name, descent="g_v", **SETTINGS) for name in ASCENTS}
-    return ascents | {f"descent {name}": Method(descent=name, **SETTINGS) for name in DESCENTS}
+    descents = {f"descent {name}": Method(descent=name, **SETTINGS) for name in DESCENTS}
+    fitted = SETTINGS | {"alpha": "ls"}
+    alphas = {f"ls of {name}": Method(descent=name, **fitted) for name in ("g_v", "g_v_per_tensor")}
+    return ascents | descents | alphas
 
 
 def model_for(method: Method) -> str:

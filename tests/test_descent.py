@@ -24,7 +24,8 @@ def fresh(descent: str, g: Vector, g_s: Vector, alpha: float = 0.7) -> tuple[Vec
 
 
 def refreshed(g_v: Vector) -> Refresh:
-    return Refresh({str(i): x for i, x in enumerate(g_v)}, norm(g_v), torch.ones(()), torch.zeros(()))
+    none = torch.zeros(())
+    return Refresh({str(i): x for i, x in enumerate(g_v)}, norm(g_v), torch.ones(()), none, none)
 
 
 @pytest.mark.parametrize("descent", [name for name in DESCENTS if name != "gsam"])

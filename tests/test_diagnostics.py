@@ -23,11 +23,11 @@ def across(a: Tensor, b: Tensor) -> Tensor:
     return a - torch.dot(a, b) / torch.dot(b, b) * b
 
 
-def watched(method: Method) -> tuple[SharpnessAware, list[tuple[Tensor, Tensor]]]:
-    """After the second refresh; and g, g_s at both, as flat vectors."""
+def watched(method: Method, refreshes: int = 2) -> tuple[SharpnessAware, list[tuple[Tensor, Tensor]]]:
+    """After the last of some refreshes; and g, g_s at each, as flat vectors."""
     model, seen = built(), []
     sharpness = SharpnessAware(model, method)
-    for step, batch in enumerate(batches(K + 1)):
+    for step, batch in enumerate(batches((refreshes - 1) * K + 1)):
         passes = []
 
         def closure(batch=batch, passes=passes) -> None:
@@ -72,6 +72,19 @@ def test_the_reuse_gain_is_what_reusing_the_old_g_v_would_have_gained(alpha):
     g_v = across(*old[::-1])
     measured = old[0].norm() / (torch.dot(*old) / old[0].norm()) * g_v.norm() / old[0].norm()
     d = g + (measured if alpha == "auto" else alpha) * g.norm() / g_v.norm() * g_v
+    # a difference of two cosines near 1
+    torch.testing.assert_close(
+        sharpness.diagnostics["reuse_gain"], cosine(d, g_s) - cosine(g, g_s), rtol=0, atol=1e-14
+    )
+
+
+def test_the_reuse_gain_of_a_fitted_alpha_is_that_of_what_it_handed_over_until_then():
+    sharpness, [first, (before, before_s), (g, g_s)] = watched(Method(k=K, descent="g_v", alpha="ls"), 3)
+    old, g_v = across(*first[::-1]), across(before_s, before)
+    a, b = torch.linalg.lstsq(torch.stack([before, old], dim=1), before_s[:, None]).solution.flatten()
+    assert a > 0
+    assert b > 0  # else nothing is pushed, and there is no gain to test
+    d = g + b / a * old.norm() / before.norm() * g.norm() / g_v.norm() * g_v
     # a difference of two cosines near 1
     torch.testing.assert_close(
         sharpness.diagnostics["reuse_gain"], cosine(d, g_s) - cosine(g, g_s), rtol=0, atol=1e-14
@@ -124,7 +137,7 @@ def test_reading_them_is_one_transfer(monkeypatch):
 @pytest.mark.parametrize("descent", ["g_v", "g_v_per_tensor", "g_v_before"])
 def test_an_alpha_far_above_what_two_refreshes_support_is_warned_of_once(descent):
     sharpness, _ = watched(Method(k=K, descent=descent, rho=0.1, alpha=0.7))
-    remedies = r'alpha 0\.7 pushes .* support, [0-9.]+: .* smaller alpha, or "auto" or "cos"'
+    remedies = r'alpha 0\.7 pushes .* support, [0-9.]+: .* smaller alpha, or "auto", "cos" or "ls"'
     with pytest.warns(UserWarning, match=remedies) as told:
         sharpness.read_diagnostics()
     assert told[0].filename == __file__
@@ -138,6 +151,7 @@ def test_an_alpha_far_above_what_two_refreshes_support_is_warned_of_once(descent
     [
         {"alpha": "auto"},
         {"alpha": "cos"},
+        {"alpha": "ls"},
         {"alpha": HARMLESS},
         {"alpha": 50.0, "k": 1},
         {"alpha": 50.0, "k": 0},

@@ -92,6 +92,7 @@ def test_the_reuse_of_g_v_counts_for_the_methods_that_reuse_it_alone(package: Pa
         ("descent", "reuse_per_tensor", "g_v_per_tensor"),
         ("refresh", "as_measured", "auto"),
         ("refresh", "as_confirmed", "cos"),
+        ("refresh", "as_fitted", "ls"),
     ],
 )
 def test_a_row_that_no_table_of_the_paper_names_counts_for_its_own_runs_alone(

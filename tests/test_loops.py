@@ -151,7 +151,7 @@ class Scaled:
         self.scaler.update()
 
 
-@pytest.mark.parametrize("alpha", [0.6, "auto", "cos"])
+@pytest.mark.parametrize("alpha", [0.6, "auto", "cos", "ls"])
 def test_the_scale_of_a_grad_scaler_changes_nothing_though_it_grows_within_a_period(alpha):
     method = Method(k=K, descent="g_v", rho=0.1, alpha=alpha)
     scaled, plain = Scaled(2.0**10, method), Scaled(1.0, method)

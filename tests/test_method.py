@@ -28,7 +28,7 @@ def test_an_unknown_ascent_or_descent_names_the_known_ones(field, known):
 
 def test_an_unknown_name_for_alpha_names_the_known_ones():
     with pytest.raises(
-        ValueError, match="alpha must be a finite number >= 0, or one of auto, cos, got 'best'"
+        ValueError, match="alpha must be a finite number >= 0, or one of auto, cos, ls, got 'best'"
     ):
         Method(k=5, descent="g_v", alpha="best")
 

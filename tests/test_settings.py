@@ -273,7 +273,7 @@ def test_one_and_1_0_are_one_run(tmp_path: Path) -> None:
     assert runs[0] == runs[1]
 
 
-@pytest.mark.parametrize("alpha", ["auto", "cos"])
+@pytest.mark.parametrize("alpha", ["auto", "cos", "ls"])
 @pytest.mark.parametrize(
     ("file", "give"),
     [

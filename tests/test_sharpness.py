@@ -28,6 +28,8 @@ METHODS = {
     "auto-k": Method(k=K, descent="g_v", rho=0.1, alpha="auto"),
     "cos-k": Method(k=K, descent="g_v", rho=0.1, alpha="cos"),
     "per-tensor-cos-k": Method(k=K, descent="g_v_per_tensor", rho=0.1, alpha="cos"),
+    "ls-k": Method(k=K, descent="g_v", rho=0.1, alpha="ls"),
+    "per-tensor-ls-k": Method(k=K, descent="g_v_per_tensor", rho=0.1, alpha="ls"),
     "before-k": Method(k=K, descent="g_v_before", **SETTINGS),
     "random-k": Method(k=K, descent="random", **SETTINGS),
     "layersam-plain": Method(k=1, ascent="layerwise_plain", **SETTINGS),
@@ -115,7 +117,7 @@ def test_g_v_is_orthogonal_to_the_gradient_of_its_own_step_only():
     assert abs(cosines[1]) > 1e-3
 
 
-@pytest.mark.parametrize("alpha", ["auto", "cos"])
+@pytest.mark.parametrize("alpha", ["auto", "cos", "ls"])
 def test_rho_0_with_a_measured_alpha_is_the_base_optimizer_bit_for_bit(alpha):
     still = trained(Method(k=K, descent="g_v", rho=0.0, alpha=alpha), convnet)
     assert torch.equal(flat(still), flat(trained(Method(), convnet)))

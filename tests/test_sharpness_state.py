@@ -1,6 +1,7 @@
 """SharpnessAware at its borders: a restart, a thawed layer, and what is refused."""
 
 import copy
+from typing import Any
 
 import pytest
 import torch
@@ -23,7 +24,7 @@ def after(steps: int, method: Method = LOOKSAM) -> SharpnessAware:
     return sharpness
 
 
-@pytest.mark.parametrize("alpha", [0.6, "auto", "cos"])
+@pytest.mark.parametrize("alpha", [0.6, "auto", "cos", "ls"])
 @pytest.mark.parametrize("descent", REMEMBERING)
 @pytest.mark.parametrize("stop", [1, 2, 6])
 def test_resuming_mid_period_changes_nothing(stop, descent, alpha, tmp_path):
@@ -90,6 +91,22 @@ def test_a_state_of_other_shapes_is_refused_by_name():
     state["refreshes"][0]["g_v"]["3.bias"] = torch.zeros(5)
     with pytest.raises(ValueError, match=r"3\.bias is \(5,\), not \(3,\)"):
         after(0).load_state_dict(state)
+
+
+def without_fitted(state: dict[str, Any]) -> dict[str, Any]:
+    """The state as it was before refreshes fitted an alpha."""
+    refreshes = [{k: v for k, v in refresh.items() if k != "fitted"} for refresh in state["refreshes"]]
+    return {**state, "refreshes": refreshes}
+
+
+@pytest.mark.parametrize("descent", REMEMBERING)
+def test_a_state_of_before_alpha_was_fitted_loads_and_pushes_nothing_until_the_next_refresh(descent):
+    method = Method(k=4, descent=descent, rho=0.1, alpha="ls")
+    sharpness = after(0, method)
+    sharpness.load_state_dict(without_fitted(after(6, method).state_dict()))
+    assert [x["fitted"].any() for x in sharpness.state_dict()["refreshes"]] == [False] * (
+        1 + DESCENTS[descent].age
+    )
 
 
 @pytest.mark.parametrize(("theirs", "ours"), [("g_v", "g_v_per_tensor"), ("g_v_per_tensor", "g_v")])
