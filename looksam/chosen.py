@@ -9,6 +9,8 @@ from looksam.searches import Search
 from looksam.settings import Resolver
 
 NAMES = {"peak_lr": "learning rate", "rho": "rho", "alpha": "alpha"}
+# what a row of a search is of, where its setting has another name
+WORDS = {"model": "network"}
 
 
 def how_chosen(table: Table, resolver: Resolver, paper: Resolver, search: Search | None) -> str:
@@ -40,9 +42,12 @@ def trials_told(asked: Mapping[str, Any]) -> str:
 def searched_told(table: Table, search: Search) -> str:
     """What a search chose for a table."""
     asked = search.spec["search"]
-    names = [NAMES[key] for key in asked["space"] if key not in varied(table.spec)]
+    taken = {key for run in table.runs.values() for key in run.settings.get("chosen", {}).get("settings", ())}
+    names = [NAMES[key] for key in asked["space"] if key in taken]
+    rows = sorted(search.varied, key=lambda key: (key == "method", key != "model"))
+    each = listed([WORDS.get(key, key.replace("_", " ")) for key in rows])
     told = (
-        f"{listed(names).capitalize()}: chosen by {search.name}, for each network and method the best of "
+        f"{listed(names).capitalize()}: chosen by {search.name}, for each {each} the best of "
         f"{asked['trials']} trials on {asked['validation_images']:,} training images held out of it"
     )
     borrowed = dict.fromkeys(
@@ -71,7 +76,8 @@ def overruled(table: Table, paper: Resolver) -> Iterable[bool]:
 
 def label(search: Search, method: str) -> str:
     """A method's name in the report."""
-    return str(search.resolver.config.methods[method].get("label", method))
+    named = str(search.resolver.config.methods[method].get("label", method))
+    return named.replace("{optimizer}", "the base optimizer")
 
 
 def listed(names: list[str]) -> str:

@@ -12,7 +12,7 @@ from looksam.settings import Resolver
 from looksam.trials import trial_values
 
 # of a method's row, what does not make it another kind of method
-NOT_OF_KIND = frozenset({"k", "label", *OF_METHOD})
+NOT_OF_KIND = frozenset({"k", "label", "chosen_as", *OF_METHOD})
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,9 @@ class Search:
             if limits["low"] >= limits["high"]:
                 told = f"low {limits['low']} is not below high {limits['high']}"
                 raise UserError(f"{self.where}: search.space.{key}: {told}")
-        self.varied = [key for key in next(iter(rows.values()), {}) if key not in spec["runs"]]
+        # what rows name, be it all of them or some
+        named = dict.fromkeys(key for row in rows.values() for key in row)
+        self.varied = [key for key in named if key not in spec["runs"]]
         self.rows = {
             label: (coordinates, self.trials(label, coordinates)) for label, coordinates in rows.items()
         }
@@ -99,27 +101,37 @@ class Search:
         return kept | {"method": method, "chosen": {"from": trials.file, "settings": keys}}
 
     def row(self, coordinates: Row, table: str) -> Trials:
-        """The row whose choice a run of `table` takes: its method's, or its kind's of the nearest k."""
-        methods, name = self.resolver.config.methods, coordinates["method"]
+        """The row whose choice a run of `table` takes: its method's, or its kind's of the nearest k.
+
+        The method is the one that the run's method names in `chosen_as`, where it does.
+        """
+        methods, name = self.resolver.config.methods, str(coordinates["method"])
+        name = str(methods[name].get("chosen_as", name))
+        told = self.told_apart(coordinates, f"config/tables/{table}.yaml")
         alike = [
             trials
             for row, trials in self.rows.values()
-            if all(
-                coordinates.get(key) == row[key]
-                for key in ("recipe", "model", *self.varied)
-                if key != "method"
-            )
-            and kind(methods[row["method"]]) == kind(methods[name])
+            if kind(methods[trials.method]) == kind(methods[name])
+            and self.told_apart(row, self.where) == told
         ]
         own = [trials for trials in alike if trials.method == name]
         nearest = sorted(alike, key=lambda trials: abs(methods[trials.method]["k"] - methods[name]["k"]))
         if not alike:
-            told = ", ".join(f"{key} {value}" for key, value in coordinates.items())
+            listed = ", ".join(f"{key} {value}" for key, value in coordinates.items())
+            taken = "" if name == coordinates["method"] else f", whose values are chosen as {name}'s"
             raise UserError(
-                f"{self.where}: no row for {told} of {table}; "
+                f"{self.where}: no row for {listed} of {table}{taken}; "
                 "name its model and method in the rows, so that it has as many trials as the others"
             )
         return (own or nearest)[0]
+
+    def told_apart(self, coordinates: Row, where: str) -> Row:
+        """What a run and the row whose choice it takes agree in: what tells rows apart, less the method.
+
+        A setting that coordinates do not name is the recipe's.
+        """
+        paper = self.resolver.paper_side(coordinates, where)
+        return {key: paper.get(key) for key in ("recipe", "model", *self.varied) if key != "method"}
 
 
 def kind(method: Row) -> Row:

@@ -43,8 +43,8 @@ class Resolver:
 
     def __init__(self, config: Config, code: Code, scale: str) -> None:
         self.config, self.scale_name, self.scale = config, scale, config.scales[scale]
-        self.ascents = code.choices("ascent", "ASCENTS")
-        self.descents = code.choices("descent", "DESCENTS")
+        of_code = {key: code.choices(key, f"{key.upper()}S") for key in ("ascent", "descent")}
+        self.of_methods = {**of_code, "chosen_as": config.methods}
         self.choices = {
             "optimizer": code.choices("optimizers", "OPTIMIZERS"),
             "schedule": code.choices("optimizers", "SCHEDULES"),
@@ -126,9 +126,9 @@ class Resolver:
         }
 
     def method(self, name: str, where: str) -> Row:
-        """The method's row, its ascent and descent checked against the code."""
+        """The method's row, what it names checked against the code and the config."""
         row = self.config.methods[one_of(name, "method", self.config.methods, where)]
-        for key, known in (("ascent", self.ascents), ("descent", self.descents)):
+        for key, known in self.of_methods.items():
             if key in row:
                 one_of(row[key], key, known, f"config/methods.yaml: {name}")
         return row

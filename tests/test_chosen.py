@@ -48,6 +48,39 @@ def test_a_searched_table_says_whose_values_other_methods_take(paper: Study) -> 
     assert "SAM-10 and SAM-20 take SAM-5's; LookSAM-10 and LookSAM-20 take LookSAM-5's" in said
 
 
+def test_a_searched_table_says_whose_values_a_control_takes(tmp_path: Path) -> None:
+    root = copied(tmp_path)
+    control = {
+        "k": 5,
+        "ascent": "global",
+        "descent": "g_v_before",
+        "chosen_as": "looksam-5",
+        "label": "control",
+    }
+    edit(root / "config/methods.yaml", lambda methods: methods.update(control=control))
+    edit(root / "config/recipes/cifar10-adamw.yaml", lambda recipe: recipe.update(alpha=0.7))
+    columns = {"method": ["vanilla", "looksam-5", "control"]}
+    edit(root / "config/tables/table7.yaml", lambda table: table.update(columns=columns))
+    assert "; control takes LookSAM-5's." in caption(study(root, scale="cifar", tables=["table7"]), "table7")
+
+
+def test_a_searched_table_says_what_a_search_tells_apart_and_what_some_columns_take(tmp_path: Path) -> None:
+    root = copied(tmp_path)
+    rows = {"label_smoothing": [0.0], "method": ["vanilla", "looksam-5"], "model": ["resnet-18"]}
+    columns = [
+        {"label": "chosen", "method": "looksam-5"},
+        {"label": "auto", "method": "looksam-5", "alpha": "auto"},
+    ]
+    edit(root / "config/tables/search-cifar10.yaml", lambda search: search.update(rows=rows))
+    edit(
+        root / "config/tables/table7.yaml",
+        lambda table: table.update(rows={"model": ["resnet-18"]}, columns=columns),
+    )
+    said = caption(study(root, scale="cifar", tables=["table7"]), "table7")
+    assert "Learning rate, rho and alpha: chosen by search-cifar10" in said
+    assert "for each network, label smoothing and method the best" in said
+
+
 def test_a_scales_own_values_are_not_said_to_be_the_papers() -> None:
     said = caption(study(scale="mini"), "table2")
     assert "those of scale mini where it has any, else of the recipe; not searched" in said

@@ -12,6 +12,7 @@ from looksam.study import Study
 
 CIFAR, METHODS = "config/scales/cifar.yaml", "config/methods.yaml"
 TABLE7, SEARCH10 = "config/tables/table7.yaml", "config/tables/search-cifar10.yaml"
+RECIPE = "config/recipes/cifar10-adamw.yaml"
 HELD_OUT = 5000
 
 
@@ -135,6 +136,126 @@ def test_a_method_of_a_new_kind_is_told_to_be_searched_too(tmp_path: Path) -> No
     ) as e:
         changed(root)
     assert "\n" not in str(e.value)
+
+
+def with_controls(root: Path, **control: Any) -> Path:
+    """The folder, with a control of LookSAM-5 in Table 7."""
+    row = {"k": 5, "ascent": "global", "descent": "random", "chosen_as": "looksam-5"} | control
+    edit(root / METHODS, lambda methods: methods.update(control=row))
+    edit(root / RECIPE, lambda recipe: recipe.update(alpha=0.7))
+    edit(root / TABLE7, lambda table: table["columns"]["method"].append("control"))
+    return root
+
+
+def test_a_control_takes_the_choice_of_the_method_that_it_names(tmp_path: Path) -> None:
+    found = finals(changed(with_controls(copied(tmp_path))))
+    for model in ("wrn-28-10", "resnet-18", "resnet-50"):
+        assert reference(found[model, "control"]) == reference(found[model, "looksam-5"])
+
+
+def test_what_a_control_names_goes_before_trials_of_its_own(tmp_path: Path) -> None:
+    root = with_controls(copied(tmp_path))
+    edit(root / SEARCH10, lambda search: search["rows"]["method"].append("control"))
+    assert searched_as(finals(changed(root))["wrn-28-10", "control"]) == "looksam-5"
+
+
+def test_a_control_of_a_method_without_trials_takes_what_that_method_takes(tmp_path: Path) -> None:
+    found = finals(changed(with_controls(copied(tmp_path), chosen_as="looksam-20")))
+    assert searched_as(found["wrn-28-10", "control"]) == "looksam-5"
+
+
+def test_whose_choice_a_method_takes_is_no_setting_of_its_runs(tmp_path: Path) -> None:
+    root = with_controls(copied(tmp_path), descent="g_v", k=10)
+    before = finals(changed(root))["wrn-28-10", "control"]
+    assert "chosen_as" not in json.dumps(before.settings)
+    edit(root / METHODS, lambda methods: methods["control"].pop("chosen_as"))
+    assert finals(changed(root))["wrn-28-10", "control"].settings == before.settings
+
+
+def test_an_unknown_method_to_choose_as_is_told_with_the_known_ones_at_any_scale(tmp_path: Path) -> None:
+    root = with_controls(copied(tmp_path), chosen_as="looksam-6")
+    for scale in ("cifar", "mini"):
+        with pytest.raises(
+            UserError, match=r"methods\.yaml: control: unknown chosen_as 'looksam-6'; known: .*looksam-5"
+        ):
+            study(root, scale=scale, tables=["table7"])
+
+
+def test_a_control_without_a_row_to_take_is_told_whose_it_would_be(tmp_path: Path) -> None:
+    fails(
+        with_controls(copied(tmp_path), chosen_as="layersam"),
+        r"no row for .*control of table7, whose .*layersam's",
+    )
+
+
+COLUMNS = [
+    {"label": "base", "method": "vanilla"},
+    {"label": "base, 1.2x the steps", "method": "vanilla", "epochs": 240},
+    {"label": "LookSAM-5", "method": "looksam-5"},
+    {"label": "LookSAM-5, auto", "method": "looksam-5", "alpha": "auto"},
+]
+VARIED = {"model": ["wrn-28-10", "resnet-18"], "optimizer": ["sgd", "adamw"], "label_smoothing": [0.0, 0.1]}
+
+
+def of_varied_rows(root: Path, **table: Any) -> Study:
+    """Table 7 and its search with rows of network, optimizer and a number; columns are a list."""
+    edit(root / TABLE7, lambda t: t.update({"rows": VARIED, "columns": COLUMNS} | table))
+    edit(root / SEARCH10, lambda s: s.update(rows=VARIED | {"method": ["vanilla", "sam-5", "looksam-5"]}))
+    return changed(root)
+
+
+def test_a_row_of_a_table_takes_the_choice_of_its_own_model_optimizer_and_number(tmp_path: Path) -> None:
+    made = of_varied_rows(copied(tmp_path))
+    requests = made.requests()
+    for cell in made.tables["table7"].cells:
+        (run,) = cell.runs[:1]
+        (first, *_) = requests[str(Path(reference(run)["from"]).with_name("trials.json"))]["trials"]
+        trial = made.runs[first["run"]].settings
+        for key in ("model", "optimizer", "label_smoothing"):
+            assert trial[key] == run.settings[key]
+        assert first["run"].split(".")[3] == cell.coordinates["method"]
+
+
+def test_every_row_of_several_settings_has_a_search_of_its_own(tmp_path: Path) -> None:
+    table = of_varied_rows(copied(tmp_path)).tables["search-cifar10"]
+    assert len(set(table.searches)) == 2 * 2 * 2 * 3
+    assert len(table.runs) == 12 * len(table.searches)
+
+
+def test_a_longer_run_takes_the_choice_of_the_method_and_keeps_its_epochs(tmp_path: Path) -> None:
+    base, longer, *_ = of_varied_rows(copied(tmp_path)).tables["table7"].cells
+    assert reference(longer.runs[0]) == reference(base.runs[0])
+    assert (base.runs[0].settings["epochs"], longer.runs[0].settings["epochs"]) == (200, 240)
+
+
+def test_a_column_that_sets_alpha_takes_the_rest_of_the_choice(tmp_path: Path) -> None:
+    *_, chosen, auto = of_varied_rows(copied(tmp_path)).tables["table7"].cells[:4]
+    assert reference(chosen.runs[0])["settings"] == ["peak_lr", "rho", "alpha"]
+    assert reference(auto.runs[0]) == reference(chosen.runs[0]) | {"settings": ["peak_lr", "rho"]}
+    assert auto.runs[0].settings["method"]["alpha"] == "auto"
+
+
+def test_a_table_that_names_no_optimizer_takes_the_choice_for_its_recipes(tmp_path: Path) -> None:
+    made = of_varied_rows(copied(tmp_path), rows={"model": ["resnet-18"]})
+    run = made.tables["table7"].cells[0].runs[0]
+    (first, *_) = made.requests()[str(Path(reference(run)["from"]).with_name("trials.json"))]["trials"]
+    trial = made.runs[first["run"]].settings
+    assert (trial["optimizer"], trial["label_smoothing"]) == ("adamw", 0.0)
+
+
+def test_a_value_that_no_row_of_the_search_has_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"no row for .*optimizer lamb"):
+        of_varied_rows(copied(tmp_path), rows=VARIED | {"optimizer": ["lamb"]})
+
+
+def test_rows_of_a_search_may_be_a_list_that_differs_in_what_it_names(tmp_path: Path) -> None:
+    root = copied(tmp_path)
+    common = {"model": "resnet-18", "method": "vanilla"}
+    rows = [{"label": "a", **common}, {"label": "b", **common, "optimizer": "sgd"}]
+    edit(root / TABLE7, lambda t: t.update(rows=rows, columns={"label_smoothing": [0.0]}))
+    edit(root / SEARCH10, lambda s: s.update(rows=rows))
+    first, second = (cell.runs[0] for cell in changed(root).tables["table7"].cells)
+    assert reference(first) != reference(second)
 
 
 def test_a_value_of_the_methods_row_goes_before_the_choice(tmp_path: Path) -> None:
