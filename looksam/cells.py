@@ -1,6 +1,6 @@
 """The parts of a table of a study: its rows and columns, its cells, and the runs that fill them."""
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -93,15 +93,6 @@ def excluded(spec: Row, coordinates: Row) -> str | None:
         if all(coordinates.get(key) == value for key, value in rule["when"].items()):
             return str(rule["why"])
     return None
-
-
-def resting_on(names: Collection[str], tables: Mapping[str, Table]) -> Row:
-    """The files that the paper's claims are judged by: of these tables, those that the study has."""
-    kept = [table for name, table in tables.items() if name in names]
-    return {
-        "tables": [f"results/tables/{table.name}.parquet" for table in kept],
-        "evaluations": [f"results/evaluations/{table.name}.parquet" for table in kept if table.runs],
-    }
 
 
 def competing(table: Table) -> list[str]:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from looksam.arguments import count, natural
 from looksam.errors import Preempted, UserError
+from looksam.evidence_commands import add_gather
 from looksam.report_commands import add_report
 from looksam.requests import consumed
 from looksam.shard_commands import add_shard, add_sources, add_verify
@@ -91,6 +92,8 @@ def parser() -> argparse.ArgumentParser:
     sub.add_argument("--tables", type=Path, nargs="*", default=[], help="Parquet tables")
     sub.add_argument("--evaluations", type=Path, nargs="*", default=[], help="of these tables' runs")
     sub.add_argument("--verdicts", type=Path, required=True, help="JSON file to write")
+    about = "Gather the evidence study's runs and its premise map as CSV."
+    add_gather(commands.add_parser("gather", help=about, description=about))
     about = "Render the tables as one page, and each as CSV, Markdown and LaTeX."
     add_report(commands.add_parser("report", help=about, description=about))
     add_plan(commands.add_parser("plan", help=plan.__doc__, description=plan.__doc__))

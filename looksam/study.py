@@ -12,12 +12,13 @@ from pathlib import Path
 from typing import Any
 
 from looksam.axes import AXES, left_out, planned, points
-from looksam.cells import NOT_RUN, Cell, Place, Point, Run, Table, among, excluded, report_request, resting_on
-from looksam.config import Row, claimed, load_config
+from looksam.cells import NOT_RUN, Cell, Place, Point, Run, Table, among, excluded, report_request
+from looksam.config import Row, load_config
 from looksam.fingerprint import Code
 from looksam.identity import digest, words
 from looksam.layout import Layout
 from looksam.requests import write_request
+from looksam.resting import gathering, judging
 from looksam.searches import Search
 from looksam.settings import Resolver
 
@@ -146,8 +147,11 @@ class Study:
             architectures = {cell["model"]["architecture"] for cell in request["cells"] if cell["model"]}
             request["code"] = code.fingerprint("tables", "tabulate", architectures)
             found[f"results/tables/{table.name}.json"] = request
-        claims = self.config.claims | resting_on(claimed(self.config.claims), self.tables)
+        claims = judging(self.config.claims, self.tables)
         found["results/claims.json"] = claims | {"code": code.fingerprint("judge", "judge")}
+        if gathered := gathering(self.config.claims["evidence"], self.tables, self.serving):
+            gathered["code"] = code.fingerprint("gather", "gather")
+            found["results/evidence/gather.json"] = gathered
         report = {"code": code.fingerprint("report", "report")}
         return found | {
             "results/report.json": report_request(self.tables.values(), self.config.chosen, found) | report

@@ -112,6 +112,14 @@ def choices_of(wildcards):
     return [f"results/searches/{search}/chosen.json" for search in searches]
 
 
+def gathered_tables(wildcards):
+    return read_request("results/evidence/gather.json")["tables"]
+
+
+def gathered_evaluations(wildcards):
+    return read_request("results/evidence/gather.json")["evaluations"]
+
+
 wildcard_constraints:
     dataset=r"[a-z0-9-]+\.[0-9a-f]{8}",
     run=r"[a-z0-9.-]+\.[0-9a-f]{8}",
