@@ -128,10 +128,10 @@ class Search:
     def told_apart(self, coordinates: Row, where: str) -> Row:
         """What a run and the row whose choice it takes agree in: what tells rows apart, less the method.
 
-        A setting that coordinates do not name is the recipe's.
+        A setting that coordinates do not name is the recipe's; none, as of label_noise, is the same as 0.
         """
         paper = self.resolver.paper_side(coordinates, where)
-        return {key: paper.get(key) for key in ("recipe", "model", *self.varied) if key != "method"}
+        return {key: paper.get(key) or 0 for key in ("recipe", "model", *self.varied) if key != "method"}
 
 
 def kind(method: Row) -> Row:

@@ -243,6 +243,18 @@ def test_a_table_that_names_no_optimizer_takes_the_choice_for_its_recipes(tmp_pa
     assert (trial["optimizer"], trial["label_smoothing"]) == ("adamw", 0.0)
 
 
+def test_a_table_that_names_no_label_noise_takes_the_choice_for_none(tmp_path: Path) -> None:
+    root = copied(tmp_path)
+    rows = {"model": ["wrn-28-10", "resnet-18", "resnet-50"], "label_noise": [0.2, 0.0]}
+    edit(
+        root / SEARCH10, lambda s: s.update(rows=rows | {"method": ["vanilla", "sam", "sam-5", "looksam-5"]})
+    )
+    made = changed(root)
+    run = finals(made)["resnet-18", "sam"]
+    (first, *_) = made.requests()[str(Path(reference(run)["from"]).with_name("trials.json"))]["trials"]
+    assert "label_noise" not in made.runs[first["run"]].settings
+
+
 def test_a_value_that_no_row_of_the_search_has_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"no row for .*optimizer lamb"):
         of_varied_rows(copied(tmp_path), rows=VARIED | {"optimizer": ["lamb"]})
