@@ -107,7 +107,8 @@ class Layout:
             said += [f"Stand-ins: {'; '.join(stand_ins)}."] if stand_ins else []
             for told, without in (("Left out", table.left_out), ("Not run", table.planned)):
                 names = [name for combination in without for name in self.combined(combination)]
-                said += [f"{told}: {', '.join(names)}."] if names else []
+                between = "; " if any("," in name for name in names) else ", "
+                said += [f"{told}: {between.join(names)}."] if names else []
             said.append(how_chosen(table, self.resolver, self.paper, self.searches.get(table.name)))
             epochs = sorted({run.settings["epochs"] for run in table.runs.values()})
             said.append(f"{listed(epochs)} epochs, {table.seeds} seed{'s' if table.seeds > 1 else ''}.")

@@ -192,6 +192,13 @@ def test_a_caption_names_combinations_that_the_scale_leaves_out(tmp_path: Path) 
     assert "Left out: SAM-10, SAM-20, ResNet-18 or ResNet-50 with optimizer sgd." in caption
 
 
+def test_names_with_commas_that_the_scale_leaves_out_are_told_apart(tmp_path: Path) -> None:
+    root = copied(tmp_path)
+    edit(root / "config/methods.yaml", lambda methods: methods["sam-20"].update(label="SAM, 20"))
+    caption = laid_out(study(root, tables=["table7"]), "table7")["caption"]
+    assert "Left out: ResNet-50; SAM-10; SAM, 20; LookSAM-10; LookSAM-20." in caption
+
+
 def test_a_caption_names_what_the_scale_plans_and_its_stand_ins(mini: Study) -> None:
     caption = laid_out(mini, "table4")["caption"]
     assert "Not run: batch size 4096, batch size 8192, batch size 16384." in caption
