@@ -23,7 +23,7 @@ def entry(method: str, seed: int, correct: int | None, condition: Condition = HE
     tenths = range(1, MILESTONES + 1)
     known: dict[str, Any] = {
         "run": f"invented.{method}.s{seed}",
-        "table": "evidence",
+        "table": "evidence-sgd",
         "row": str(condition),
         "column": LABELS.get(method, method),
         **condition._asdict(),

@@ -222,5 +222,5 @@ def test_the_repositorys_own_config_is_valid(name: str) -> None:
 @pytest.mark.parametrize("path", sorted((ROOT / RECIPES).glob("*.yaml")), ids=lambda path: path.stem)
 def test_a_recipe_opens_with_its_source_cost_and_expected_result(path: Path) -> None:
     header = "".join(line for line in path.read_text().splitlines(True) if line.startswith("#"))
-    assert all(word in header for word in ("Paper: Table", "Cost: ", "Expected: config/published.csv"))
+    assert all(word in header for word in ("Paper: ", "Cost: ", "Expected: "))
     assert "origin" in read_yaml(path)
