@@ -1,9 +1,11 @@
+import re
 from pathlib import Path
 from typing import Any
 
 import pytest
 from study_files import ROOT, copied, edit, study
 
+from looksam.config import read_yaml
 from looksam.errors import UserError
 from looksam.identity import digest, words
 
@@ -359,3 +361,34 @@ def test_label_noise_of_zero_is_the_run_without_any(tmp_path: Path) -> None:
     clean = settings(root, VANILLA, scale="paper")
     assert settings(root, VANILLA, scale="paper", label_noise=0.0) == clean
     assert settings(root, VANILLA, scale="paper", label_noise=0.2) == clean | {"label_noise": 0.2}
+
+
+@pytest.mark.parametrize(
+    ("method", "descent", "alpha", "label"),
+    [
+        ("looksam-5-auto", "g_v", "auto", "LookSAM-5, alpha auto"),
+        ("looksam-5-cos", "g_v", "cos", "LookSAM-5, alpha cos"),
+        ("looksam-5-ls", "g_v", "ls", "LookSAM-5, alpha ls"),
+        ("looksam-5-a01", "g_v", 0.1, "LookSAM-5, alpha 0.1"),
+        ("looksam-5-a07", "g_v", 0.7, "LookSAM-5, alpha 0.7"),
+        ("random-5", "random", 0.3, "random direction"),
+        ("g-v-before-5", "g_v_before", 0.3, "g_v of the refresh before"),
+    ],
+)
+def test_a_variant_of_looksam_5_has_its_own_push_and_all_else_of_looksam_5(
+    tmp_path: Path, method: str, descent: str, alpha: float | str, label: str
+) -> None:
+    root = copied(tmp_path)
+    edit(root / TABLE7, lambda table: table.update(columns={"method": ["looksam-5", method]}))
+    edit(root / MINI, lambda scale: scale.update(cases=[], settings={**scale["settings"], "alpha": 0.3}))
+    made = study(root, tables=["table7"])
+    assert [point.label for point in made.tables["table7"].columns] == ["LookSAM-5", label]
+    theirs, ours = (
+        made.resolver.settings({"recipe": "cifar10-adamw", **LOOKSAM_5, "method": name}, "table7")["method"]
+        for name in ("looksam-5", method)
+    )
+    assert ours == theirs | {"descent": descent, "alpha": alpha}
+
+
+def test_the_ids_of_the_runs_of_all_methods_have_their_parts_between_points() -> None:
+    assert all(re.fullmatch(r"[a-z0-9-]+", name) for name in read_yaml(ROOT / METHODS))
