@@ -24,7 +24,8 @@ class OfRun:
 class Words:
     """One metric of a cell as readers see it; each format prints these in its own way. Empty: not there.
 
-    order: the number that a column of such cells is sorted by.
+    order: the number that a column of such cells is sorted by. paper: the published value; whose: the paper,
+    or who else published it.
     """
 
     status: str
@@ -36,6 +37,7 @@ class Words:
     device: str
     footnote: str
     paper: str
+    whose: str
     mark: str
     differs: bool
     difference: str
@@ -82,9 +84,9 @@ class Words:
 
     @property
     def second(self) -> str:
-        """The paper's on one line of text."""
+        """The published value on one line of text."""
         against = f" ({self.difference})" if self.difference else ""
-        return f"paper {self.paper}{self.mark}{against}" if self.paper else ""
+        return f"{self.whose} {self.paper}{self.mark}{against}" if self.paper else ""
 
 
 def words(
@@ -107,6 +109,7 @@ def words(
         device=cell.device or "" if is_time and "device" in table.differing else "",
         footnote=footnotes.get(cell.absent or "", "") if cell.status == "absent" else "",
         paper=paper,
+        whose=status.whose,
         mark=status.mark,
         differs=bool(cell.text and cell.published and cell.text != cell.published),
         # the paper's times are of its TPUs

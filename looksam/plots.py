@@ -7,6 +7,7 @@ from looksam.drawing import Drawing, drawing
 from looksam.errors import UserError
 from looksam.panels import Line, Look, Panel, Point
 from looksam.pareto import accuracy_against_time, time_to_accuracy
+from looksam.published import is_papers
 from looksam.tables import Cell, Table
 from looksam.traces import premise, sharpness, training_curves
 
@@ -97,7 +98,7 @@ def sensitivity(table: Table) -> Drawing | None:
         if cell.metric == "top1" and cell.value is not None:
             sd = cell.sd * 100 if cell.sd is not None else None
             ours.setdefault(cell.row, []).append(Point(x, cell.value * 100, sd))
-        if cell.metric == "top1" and cell.published:
+        if cell.metric == "top1" and cell.published and is_papers(cell.published_status):
             papers.setdefault(cell.row, []).append(Point(x, float(cell.published)))
     rows = list(dict.fromkeys([*ours, *papers]))
     name = table.column_header

@@ -214,7 +214,7 @@ def test_only_the_files_of_the_chosen_tables_are_read(tmp_path: Path) -> None:
     assert list(load_config({"scale": "mini", "tables": ["table7"]}, root).recipes) == ["cifar10-adamw"]
 
 
-@pytest.mark.parametrize("name", ["config", "smoke", "cifar", "paper"])
+@pytest.mark.parametrize("name", ["config", "smoke", "cifar", "paper", "evidence-cifar100"])
 def test_the_repositorys_own_config_is_valid(name: str) -> None:
     assert study(**read_yaml(ROOT / f"config/{name}.yaml")).requests()
 

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 from study_files import ROOT, copied, edit, study
 
+from looksam.config import read_yaml
 from looksam.layout import as_printed, header, same
 from looksam.study import Study
 
@@ -38,7 +39,8 @@ def numbered(tmp_path_factory: pytest.TempPathFactory) -> Study:
         writer = csv.DictWriter(file, published()[0].keys())
         writer.writeheader()
         writer.writerows(row | {"note": str(number)} for number, row in enumerate(published()))
-    return study(root, scale="paper")
+    tables = [*read_yaml(root / "config/config.yaml")["tables"], "rerun-cifar100"]
+    return study(root, scale="paper", tables=tables)
 
 
 def test_each_of_the_papers_values_stands_in_exactly_one_cell(numbered: Study) -> None:
@@ -56,6 +58,24 @@ def test_each_of_the_papers_values_stands_under_the_headings_that_it_is_printed_
         row = printed[int(cell["published"]["note"])]
         ours = (request["rows"][cell["row"]], request["columns"][cell["column"]])
         assert (row["row"], row["column"]) == ours
+
+
+def test_the_numbers_of_an_independent_re_run_are_of_its_own_table_and_no_others_are(paper: Study) -> None:
+    assert {row["table"] for row in published() if row["status"] == "independent"} == {"rerun-cifar100"}
+    assert {row["status"] for row in published() if row["table"] == "rerun-cifar100"} == {"independent"}
+
+
+def test_the_re_runs_numbers_stand_under_its_methods_and_beside_sam_5_stands_none(numbered: Study) -> None:
+    request, printed = laid_out(numbered, "rerun-cifar100"), published()
+    found = {
+        (request["rows"][cell["row"]], request["columns"][cell["column"]]): cell["published"]
+        and printed[int(cell["published"]["note"])]
+        for cell in request["cells"]
+    }
+    assert {place: row and (row["row"], row["column"]) for place, row in found.items()} == {
+        place: None if place[1] == "SAM-5" else place for place in found
+    }
+    assert len(found) == 8
 
 
 @pytest.mark.parametrize("table", SETTINGS_TABLES)

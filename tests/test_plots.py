@@ -153,7 +153,9 @@ def test_error_bars_are_drawn() -> None:
 
 
 def of_alpha(alpha: float, value: float | None, published: str | None = None) -> Cell:
-    made = replace(cell(5, "g_v", "top1", value), published=published, row="32768")
+    made = replace(
+        cell(5, "g_v", "top1", value), published=published, published_status="printed", row="32768"
+    )
     return replace(made, coordinates=f'{{"alpha": {alpha}}}')
 
 
@@ -164,6 +166,16 @@ def test_sensitivity_has_the_papers_numbers_beside_ours() -> None:
     ours, papers = drawn.data
     assert ours.rows == [["0.5", "70"], ["0.7", "75"]]
     assert papers.rows == [["0.5", "76.5"], ["0.7", "77.1"], ["1", "75.9"]]
+
+
+def test_sensitivity_takes_no_re_runs_number_for_the_papers() -> None:
+    cells = [
+        of_alpha(0.5, 0.7, "76.5"),
+        replace(of_alpha(0.7, 0.75, "77.1"), published_status="independent"),
+    ]
+    drawn = sensitivity(table(cells, row_header="batch size", column_header="alpha"))
+    assert drawn is not None
+    assert drawn.data[1].rows == [["0.5", "76.5"]]
 
 
 def test_the_papers_numbers_alone_draw_nothing() -> None:

@@ -123,7 +123,27 @@ def test_a_repaired_value_is_marked_and_its_note_told(tmp_path: Path) -> None:
     published = {"value": "96.8", "status": "repaired", "note": "decimal point lost"}
     html = page(tmp_path, [{"runs": ["a"], "published": published}])
     assert body(html).endswith("paper 96.8 †")
-    assert "<p>The paper's value, repaired: decimal point lost</p>" in html
+    assert "<p>The published value, repaired: decimal point lost</p>" in html
+
+
+INDEPENDENT = {"value": "96.8", "status": "independent", "note": "Others 2024, Table 1"}
+
+
+def test_a_number_of_an_independent_re_run_is_told_as_its_and_not_as_the_papers(tmp_path: Path) -> None:
+    html = page(tmp_path, [{"runs": ["a", "b", "c"], "published": INDEPENDENT}], scale="cifar")
+    assert body(html).endswith("re-run 96.8 # +0.4 pp")
+    assert "paper 96.8" not in html
+    assert "<dt>independent <b>#</b></dt><dd>of an independent re-run, and not the paper" in html
+    assert "<p>The published value, independent: Others 2024, Table 1</p>" in html
+
+
+@pytest.mark.parametrize("suffix", ["md", "tex"])
+def test_an_export_tells_a_number_of_an_independent_re_run_as_its(tmp_path: Path, suffix: str) -> None:
+    folder = reported(tmp_path, [{"runs": ["a", "b", "c"], "published": INDEPENDENT}], scale="cifar")
+    text = (folder / "tables" / f"table7.{suffix}").read_text(encoding="utf-8")
+    assert r"re-run 96.8\# (+0.4 pp)" in text
+    assert r"\# independent: of an independent re-run, and not the paper" in text
+    assert "paper 96" not in text
 
 
 def test_a_fact_is_headed_by_its_name_in_words(tmp_path: Path) -> None:
