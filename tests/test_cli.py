@@ -20,6 +20,7 @@ COMMANDS = (
     "evaluate",
     "tabulate",
     "judge",
+    "gather",
     "report",
     "plan",
     "status",
