@@ -11,7 +11,7 @@ from pathlib import Path
 
 from looksam.arguments import count, natural
 from looksam.errors import Preempted, UserError
-from looksam.evidence_commands import add_gather
+from looksam.evidence_commands import add_evidence, add_gather
 from looksam.report_commands import add_report
 from looksam.requests import consumed
 from looksam.shard_commands import add_shard, add_sources, add_verify
@@ -94,6 +94,8 @@ def parser() -> argparse.ArgumentParser:
     sub.add_argument("--verdicts", type=Path, required=True, help="JSON file to write")
     about = "Gather the evidence study's runs and its premise map as CSV."
     add_gather(commands.add_parser("gather", help=about, description=about))
+    about = "Render the evidence study's page and its pictures from its CSV files."
+    add_evidence(commands.add_parser("evidence", help=about, description=about))
     about = "Render the tables as one page, and each as CSV, Markdown and LaTeX."
     add_report(commands.add_parser("report", help=about, description=about))
     add_plan(commands.add_parser("plan", help=plan.__doc__, description=plan.__doc__))

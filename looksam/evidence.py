@@ -51,7 +51,9 @@ class Secondary:
 class Findings:
     """Everything that was asked, answered. asked: the config's `evidence`.
 
-    rules, controls: by their name, each against SAM-k and against LookSAM-k. longer: the base optimizer with
+    base_kept: whether the base optimizer itself loses less than the margin against the target, without which
+    keeping its accuracy is no feat. rules, controls: by their name, each against SAM-k and against LookSAM-k.
+    longer: the base optimizer with
     more steps, against the base optimizer and against LookSAM-k.
     """
 
@@ -59,11 +61,21 @@ class Findings:
     study: Mapping[Condition, Arms]
     primary: Family
     gain: Family
+    base_kept: Kept
     secondary: list[Secondary]
     rules: dict[str, tuple[Family, Family]]
     controls: dict[str, tuple[Family, Family]]
     longer: tuple[Family, Family]
     layerwise: Family
+
+    @property
+    def families(self) -> list[Family]:
+        """Every question of a difference, the primary one first, each once."""
+        of = self.primary.of
+        beside = [one for pair in (*self.rules.values(), *self.controls.values()) for one in pair]
+        # LookSAM-k is a rule of alpha itself
+        rest = [one for one in beside if one.of != of]
+        return [self.primary, self.gain, *rest, *self.longer, self.layerwise]
 
 
 def findings(entries: Sequence[Entry], asked: Asked) -> Findings:
@@ -86,6 +98,7 @@ def findings(entries: Sequence[Entry], asked: Asked) -> Findings:
         study=study,
         primary=less(of, control),
         gain=gain,
+        base_kept=kept(less(base, target), asked["margin"] / METRICS["top1"].shown),
         secondary=[secondary(study, method, gain, asked) for method in asked["secondary"]],
         rules={name: both(method) for name, method in asked["alpha_rules"].items()},
         controls={name: both(method) for name, method in asked["controls"].items()},

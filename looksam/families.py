@@ -37,7 +37,7 @@ class Tested:
 
 @dataclass(frozen=True)
 class Family:
-    """One arm less another in every condition. of, against: their labels.
+    """One arm less another in every condition. of, against: their labels. wanted: the power of `smallest`.
 
     over_seeds: the mean over the conditions that decide, seed by seed, which speaks of these conditions;
     over_conditions: the mean of their means, with them as a sample, which speaks of others like them.
@@ -45,6 +45,7 @@ class Family:
 
     of: str
     against: str
+    wanted: float
     tested: list[Tested]
     over_seeds: Difference | None
     over_conditions: Difference | None
@@ -66,7 +67,7 @@ def family(
         for one, p in zip(found, adjusted, strict=True)
     ]
     labels = (found[0].of, found[0].against) if found else names
-    return Family(*labels, tested, over_seeds(deciding), over_conditions(deciding))
+    return Family(*labels, wanted, tested, over_seeds(deciding), over_conditions(deciding))
 
 
 def chosen(arms: Arms, which: Chosen) -> Arm | None:

@@ -13,6 +13,7 @@ from looksam.files import replace_with
 from looksam.ledger import Entry, as_csv, write
 from looksam.origins import UNKNOWN, device
 from looksam.premise import DIAGNOSTICS
+from looksam.splits import training_images
 from looksam.tables import Cell, Table, read
 
 Row = Mapping[str, Any]
@@ -48,14 +49,16 @@ def entry(table: Table, cell: Cell, row: Row) -> Entry:
     judged = [] if row["diverged_at_step"] is not None else row["judged"] or []
     known: dict[str, Any] = {
         "run": row["run"],
+        "scale": table.scale,
         "table": table.name,
         "row": cell.row,
         "column": cell.column,
-        "model": settings["model"]["name"],
+        **{key: settings[key]["name"] for key in ("model", "dataset")},
+        "train_images": training_images(settings),
         "label_noise": float(settings.get("label_noise", 0)),
         "method": json.loads(cell.coordinates)["method"],
         "chosen": cell.chosen,
-        **{key: settings[key] for key in ("optimizer", "epochs", "seed", "peak_lr")},
+        **{key: settings[key] for key in ("batch_size", "optimizer", "epochs", "seed", "peak_lr")},
         **{key: method.get(key) for key in ("k", "rho", "alpha")},
         "steps": steps_of(settings),
         "passes": passes_after(settings, settings["epochs"]),

@@ -15,6 +15,7 @@ from looksam.files import replace_with
 class Entry:
     """One run. table, row, column: the cell that it stands in, of a search the row's trial.
 
+    scale: of the study. train_images: on which it was trained, those held out for trials left out.
     label_noise: share of the training labels that were replaced. trial, chosen: of a search, its number and
     whether others take its values; trials are judged by validation_top1 alone. alpha: a number, or the name
     of how it is measured; None where the method has none, as rho. steps, passes: of the whole training.
@@ -24,10 +25,14 @@ class Entry:
     """
 
     run: str
+    scale: str
     table: str
     row: str
     column: str
     model: str
+    dataset: str
+    train_images: int
+    batch_size: int
     optimizer: str
     label_noise: float
     method: str

@@ -152,6 +152,7 @@ class Study:
         if gathered := gathering(self.config.claims["evidence"], self.tables, self.serving):
             gathered["code"] = code.fingerprint("gather", "gather")
             found["results/evidence/gather.json"] = gathered
+        found["results/evidence/page.json"] = {"code": code.fingerprint("evidence_page", "evidence_page")}
         report = {"code": code.fingerprint("report", "report")}
         return found | {
             "results/report.json": report_request(self.tables.values(), self.config.chosen, found) | report

@@ -53,6 +53,21 @@ def inline(svg: str, title: str, words: str) -> str:
     return f"{head.replace('<svg', named)}><title>{escape(title)}</title><desc>{escape(words)}</desc>{body}"
 
 
+def standalone(svg: str, style: str) -> str:
+    """The SVG of `inline` as a file of its own, in the colours of the page's style sheet, dark ones too.
+
+    On paper of its own, since whoever shows it may be dark where the reader's system is light.
+    """
+    colours = re.findall(
+        r":root \{.*?\}|@media \(prefers-color-scheme: dark\) \{.*?\}\s*\}", style, re.DOTALL
+    )[:2]
+    names = 'xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink"'
+    paper = '<rect width="100%" height="100%" fill="var(--paper)"/>'
+    head, body = svg.split("</desc>", 1)
+    styled = f"<style>\n{chr(10).join(colours)}\n</style>\n{paper}"
+    return f"{head.replace('<svg', f'<svg {names}', 1)}</desc>\n{styled}{body}\n"
+
+
 def apart(svg: str, name: str) -> str:
     """The SVG with `name` before each of its ids, for a page with others that have the same."""
     return re.sub(r'( id="|url\(#|href="#)', rf"\g<1>{name}-", svg)

@@ -21,6 +21,7 @@ COMMANDS = (
     "tabulate",
     "judge",
     "gather",
+    "evidence",
     "report",
     "plan",
     "status",

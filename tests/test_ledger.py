@@ -34,7 +34,7 @@ def test_writing_twice_gives_the_same_bytes(tmp_path: Path) -> None:
 
 def test_a_missing_column_is_named(tmp_path: Path) -> None:
     (tmp_path / "runs.csv").write_text("run,table\na,b\n")
-    with pytest.raises(UserError, match="no column row, column"):
+    with pytest.raises(UserError, match="no column scale, row, column"):
         read(tmp_path / "runs.csv")
 
 
