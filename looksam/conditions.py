@@ -105,7 +105,7 @@ class Contrast:
     """One arm less another in one condition, seed by seed. of, against: their labels.
 
     differences: by seed, fractions, of the runs that did not diverge. found: their mean, None without any.
-    obstacle: why it decides nothing; empty where it may.
+    obstacle: why it decides nothing; empty where it may. was_run: both arms were.
     """
 
     condition: Condition
@@ -114,6 +114,7 @@ class Contrast:
     differences: Mapping[int, float]
     found: Difference | None
     obstacle: str
+    was_run: bool = True
 
     @property
     def sd(self) -> float | None:
@@ -127,7 +128,8 @@ def contrast(condition: Condition, a: Arm | None, b: Arm | None, names: tuple[st
     labels = (a.label if a else names[0], b.label if b else names[1])
     if a is None or b is None:
         gone = [label for label, one in zip(labels, (a, b), strict=True) if one is None]
-        return Contrast(condition, *labels, {}, None, f"{' and '.join(gone)} was not run here")
+        missing = f"{' and '.join(gone)} was not run here"
+        return Contrast(condition, *labels, {}, None, missing, was_run=False)
     first, second = a.top1, b.top1
     differences = {seed: first[seed] - second[seed] for seed in first if seed in second}
     shared = list(differences)

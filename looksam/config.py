@@ -12,6 +12,7 @@ import yaml
 from jsonschema import Draft202012Validator
 from jsonschema.exceptions import ValidationError, best_match
 
+from looksam.asked import asked_about
 from looksam.errors import UserError
 
 Row = dict[str, Any]
@@ -74,13 +75,16 @@ def load_config(chosen: Mapping[str, Any], root: Path = Path()) -> Config:
             where = f"config/scales/{chosen['scale']}.yaml: searches.{table}"
             raise UserError(f"{where}: {search} is no search: config/tables/{search}.yaml has no key search")
     claims = read("claims.yaml", "claims")
-    for name in sorted(claimed(claims)):
+    methods = read("methods.yaml", "methods")
+    for name in (*sorted(claimed(claims)), *claims["evidence"]["tables"]):
         one_of(name, "table", every_table, "config/claims.yaml")
+    for name in asked_about(claims["evidence"]):
+        one_of(name, "method", methods, "config/claims.yaml")
     recipes = {t["runs"]["recipe"]: f"config/tables/{name}.yaml" for name, t in tables.items() if "runs" in t}
     return Config(
         root=root,
         chosen=dict(chosen),
-        methods=read("methods.yaml", "methods"),
+        methods=methods,
         models=read("models.yaml", "models"),
         datasets=read("datasets.yaml", "datasets"),
         recipes={

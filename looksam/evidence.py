@@ -6,6 +6,7 @@ from functools import partial
 from statistics import fmean
 from typing import Any
 
+from looksam.asked import asked_about
 from looksam.conditions import Arms, Condition, arm, conditions, longer
 from looksam.families import Family, family
 from looksam.intervals import LEVEL, holm
@@ -67,15 +68,16 @@ class Findings:
     controls: dict[str, tuple[Family, Family]]
     longer: tuple[Family, Family]
     layerwise: Family
+    not_run: list[str]
 
     @property
     def families(self) -> list[Family]:
-        """Every question of a difference, the primary one first, each once."""
-        of = self.primary.of
+        """Every question of a difference whose arms were run, the primary one first, each once."""
         beside = [one for pair in (*self.rules.values(), *self.controls.values()) for one in pair]
         # LookSAM-k is a rule of alpha itself
-        rest = [one for one in beside if one.of != of]
-        return [self.primary, self.gain, *rest, *self.longer, self.layerwise]
+        rest = [one for one in beside if one.of != self.primary.of]
+        asked = [self.gain, *rest, *self.longer, self.layerwise]
+        return [self.primary, *(one for one in asked if one.was_run)]
 
 
 def findings(entries: Sequence[Entry], asked: Asked) -> Findings:
@@ -90,6 +92,8 @@ def findings(entries: Sequence[Entry], asked: Asked) -> Findings:
     def both(method: str) -> tuple[Family, Family]:
         return less(method, control), less(method, of)
 
+    run = {one.method for arms in study.values() for one in arms.values()}
+    rules, controls = asked["alpha_rules"], asked["controls"]
     of_more_steps = partial(longer, method=base)
     name = f"{base} with more steps"
     gain = less(target, base)
@@ -99,14 +103,15 @@ def findings(entries: Sequence[Entry], asked: Asked) -> Findings:
         primary=less(of, control),
         gain=gain,
         base_kept=kept(less(base, target), asked["margin"] / METRICS["top1"].shown),
-        secondary=[secondary(study, method, gain, asked) for method in asked["secondary"]],
-        rules={name: both(method) for name, method in asked["alpha_rules"].items()},
-        controls={name: both(method) for name, method in asked["controls"].items()},
+        secondary=[secondary(study, method, gain, asked) for method in asked["secondary"] if method in run],
+        rules={name: both(method) for name, method in rules.items() if method in run},
+        controls={name: both(method) for name, method in controls.items() if method in run},
         longer=(
             family(study, of_more_steps, base, asked["power"], (name, base)),
             family(study, of_more_steps, of, asked["power"], (name, of)),
         ),
-        layerwise=less(asked["layerwise"]["of"], asked["layerwise"]["against"]),
+        layerwise=less(*asked["layerwise"].values()),
+        not_run=[method for method in dict.fromkeys(asked_about(asked)) if method not in run],
     )
 
 

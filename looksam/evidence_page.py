@@ -65,6 +65,7 @@ def answers(found: Findings) -> dict[str, Any]:
         "level": f"{100 * LEVEL:g} %",
         "rules": ", ".join(f"{pair[0].of} ({name})" for name, pair in found.rules.items()),
         "controls": ", ".join(f"{pair[0].of} ({name})" for name, pair in found.controls.items()),
+        "not_run": ", ".join(found.not_run),
         "conditions": list(found.study),
         "beside": f"Rules of alpha and controls, each minus {primary.against}",
     }

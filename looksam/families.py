@@ -50,6 +50,11 @@ class Family:
     over_seeds: Difference | None
     over_conditions: Difference | None
 
+    @property
+    def was_run(self) -> bool:
+        """Whether both arms were run in some condition."""
+        return any(one.contrast.was_run for one in self.tested)
+
 
 def family(
     study: Mapping[Condition, Arms], of: Chosen, against: Chosen, wanted: float, names: tuple[str, str]
@@ -66,7 +71,9 @@ def family(
         Tested(one, None if one.obstacle else p, finds(one, wanted, LEVEL / len(found)))
         for one, p in zip(found, adjusted, strict=True)
     ]
-    labels = (found[0].of, found[0].against) if found else names
+    # an arm that some condition lacks is called there by its method
+    known = [one for one in found if one.was_run] or found
+    labels = (known[0].of, known[0].against) if known else names
     return Family(*labels, wanted, tested, over_seeds(deciding), over_conditions(deciding))
 
 

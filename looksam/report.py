@@ -24,6 +24,7 @@ from looksam.run_lists import RunList, run_lists
 from looksam.shown import table_label
 from looksam.svg import apart
 from looksam.tables import COMPARABLE, Table, read
+from looksam.verdicts import NO_VERDICTS
 from looksam.verdicts import read as read_verdicts
 
 
@@ -34,10 +35,13 @@ def report(
     html: Path,
     exports: Path,
     provenance: Mapping[str, Provenance] = NOT_RECORDED,
+    evidence: Mapping[str, Any] | None = None,
+    is_of_claims: bool = True,
 ) -> None:
     """Write the page `html` and `exports`/<table>.{csv,md,tex} of these tables, in the order given.
 
-    verdicts: what `looksam judge` says of the paper's claims. provenance: of the tables' runs, by run.
+    verdicts: what `looksam judge` says of the paper's claims, left out unless `is_of_claims`. provenance: of
+    the tables' runs, by run. evidence: what `evidence_section` says, where the evidence study is part of it.
     """
     pages = [page(read(table), provenance) for table in tables]
     # a table of facts, which no run fills, is of no scale
@@ -52,8 +56,9 @@ def report(
     )
     web.filters["sha256"] = digest
     lists = run_lists(pages, provenance)
+    said = read_verdicts(verdicts) if is_of_claims else NO_VERDICTS
     text = web.get_template("all_tables.html.j2").render(
-        pages=pages, verdicts=read_verdicts(verdicts), run_lists=lists, **totals(pages, lists), **legend
+        pages=pages, verdicts=said, evidence=evidence, run_lists=lists, **totals(pages, lists), **legend
     )
     replace_with(html, text)
     for one in pages:

@@ -2,7 +2,9 @@
 
 import argparse
 import time
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from looksam.errors import UserError
 from looksam.requests import consumed, read_request
@@ -20,6 +22,7 @@ def add_report(sub: argparse.ArgumentParser) -> None:
     sub.add_argument("--tables", type=Path, nargs="+", help="Parquet tables, in order; of the request")
     sub.add_argument("--evaluations", type=Path, nargs="*", help="of their runs; of the request")
     sub.add_argument("--verdicts", type=Path, default=VERDICTS, help="of `looksam judge`; %(default)s")
+    sub.add_argument("--evidence", type=Path, nargs="?", help="runs of `looksam gather`; of the request")
     sub.add_argument("--templates", type=Path, default=REPORTS / "templates", help="of Jinja2; %(default)s")
     sub.add_argument("--html", type=Path, help="page to write")
     sub.add_argument("--exports", type=Path, help="folder for <table>.csv, .md and .tex, and all_runs.*")
@@ -70,17 +73,29 @@ def selected(parsed: argparse.Namespace) -> None:
 def write(parsed: argparse.Namespace, tables: list[Path], html: Path, exports: Path) -> None:
     """Write page and exports where the command line says, or else there."""
     from looksam.all_runs import export_runs
+    from looksam.evidence_section import evidence_section
     from looksam.provenance import provenances, read
     from looksam.report import report
 
-    for path in (*tables, parsed.verdicts):
+    asked, names = read_request(parsed.request), {path.stem for path in tables}
+    gathered = gathered_runs(parsed, asked, names)
+    for path in filter(None, (*tables, parsed.verdicts, gathered)):
         if not path.is_file():
             raise UserError(f"no file at {path}; `snakemake {path}` makes it, --so-far shows what there is")
-    asked, names = read_request(parsed.request), {path.stem for path in tables}
     evaluations = parsed.evaluations
     if evaluations is None:
         evaluations = [Path(path) for path in asked["evaluations"]]
     rows = read([path for path in evaluations if path.stem in names])
     provenance, folder = provenances(rows.values(), asked), parsed.exports or exports
-    report(tables, parsed.verdicts, parsed.templates, parsed.html or html, folder, provenance)
+    evidence = evidence_section(asked["evidence"]["asked"], gathered) if gathered else None
+    page, is_of_claims = parsed.html or html, asked["is_of_claims"]
+    report(tables, parsed.verdicts, parsed.templates, page, folder, provenance, evidence, is_of_claims)
     export_runs(rows, provenance, folder)
+
+
+def gathered_runs(parsed: argparse.Namespace, asked: Mapping[str, Any], names: set[str]) -> Path | None:
+    """The evidence study's runs; None where it is no part of these tables."""
+    evidence = asked["evidence"]
+    if evidence is None or names.isdisjoint(evidence["asked"]["tables"]):
+        return None
+    return parsed.evidence or Path(evidence["runs"])

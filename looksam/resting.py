@@ -1,4 +1,4 @@
-"""What rests on which tables: requests that judge the claims and gather the evidence study, torch-free."""
+"""What rests on which tables: the paper's claims, the evidence study, and what the report says of both."""
 
 from collections.abc import Collection, Mapping
 from typing import Any
@@ -33,3 +33,13 @@ def gathering(asked: Row, tables: Mapping[str, Table], serving: Mapping[str, Any
     of_runs = resting_on([*asked["tables"], *searches], tables)
     on_the_side = resting_on(asked["map"], tables)["evaluations"]
     return {"tables": of_runs["tables"], "evaluations": of_runs["evaluations"] + on_the_side}
+
+
+def reporting(claims: Row, judged: Row, gathered: Row | None) -> Row:
+    """What the report's request says of claims and evidence.
+
+    judged, gathered: their requests. is_of_claims: some claim rests on the study's tables. evidence: what is
+    asked of the evidence study, and where its runs are; None where it is no part of this study.
+    """
+    known = {"asked": claims["evidence"], "runs": "results/evidence/runs.csv"}
+    return {"is_of_claims": bool(judged["tables"]), "evidence": None if gathered is None else known}

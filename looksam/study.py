@@ -18,7 +18,7 @@ from looksam.fingerprint import Code
 from looksam.identity import digest, words
 from looksam.layout import Layout
 from looksam.requests import write_request
-from looksam.resting import gathering, judging
+from looksam.resting import gathering, judging, reporting
 from looksam.searches import Search
 from looksam.settings import Resolver
 
@@ -149,11 +149,12 @@ class Study:
             found[f"results/tables/{table.name}.json"] = request
         claims = judging(self.config.claims, self.tables)
         found["results/claims.json"] = claims | {"code": code.fingerprint("judge", "judge")}
-        if gathered := gathering(self.config.claims["evidence"], self.tables, self.serving):
-            gathered["code"] = code.fingerprint("gather", "gather")
-            found["results/evidence/gather.json"] = gathered
+        gathered = gathering(self.config.claims["evidence"], self.tables, self.serving)
+        if gathered is not None:
+            found["results/evidence/gather.json"] = gathered | {"code": code.fingerprint("gather", "gather")}
         found["results/evidence/page.json"] = {"code": code.fingerprint("evidence_page", "evidence_page")}
         report = {"code": code.fingerprint("report", "report")}
+        report |= reporting(self.config.claims, claims, gathered)
         return found | {
             "results/report.json": report_request(self.tables.values(), self.config.chosen, found) | report
         }

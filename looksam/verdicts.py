@@ -70,6 +70,10 @@ class Verdicts:
     answer: Answer
 
 
+# of a study that no claim of the paper rests on
+NO_VERDICTS = Verdicts("", "", [], Answer("", [], []))
+
+
 def headline(claims: Sequence[Verdict]) -> str:
     """How many of the claims are decided, and how many only for what stands in for the paper's models."""
     decided = sum(one.verdict != UNDECIDED for one in claims)

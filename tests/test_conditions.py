@@ -66,11 +66,11 @@ def test_equal_differences_decide_nothing() -> None:
 
 def test_trials_of_a_search_are_no_arm() -> None:
     trial = replace(entry("sam", 0, None), table="search-evidence", trial=1)
-    assert conditions([trial], ["evidence", "search-evidence"]) == {}
+    assert conditions([trial], ["evidence-sgd", "search-evidence"]) == {}
 
 
 def test_rows_of_other_tables_are_no_condition() -> None:
-    assert conditions([replace(entry("sam", 0, 900), table="table7")], ["evidence"]) == {}
+    assert conditions([replace(entry("sam", 0, 900), table="table7")], ["evidence-sgd"]) == {}
 
 
 def test_a_methods_arm_is_that_of_fewest_steps() -> None:
@@ -87,4 +87,4 @@ def test_one_arm_alone_is_not_longer() -> None:
 
 def arms_of_base() -> dict[str, Arm]:
     more = ledger({"vanilla": [890, 892]}, steps=120, column="base, 1.2 x")
-    return conditions([*ledger({"vanilla": [880, 882]}), *more], ["evidence"])[HERE]
+    return conditions([*ledger({"vanilla": [880, 882]}), *more], ["evidence-sgd"])[HERE]

@@ -224,3 +224,18 @@ def test_a_recipe_opens_with_its_source_cost_and_expected_result(path: Path) -> 
     header = "".join(line for line in path.read_text().splitlines(True) if line.startswith("#"))
     assert all(word in header for word in ("Paper: ", "Cost: ", "Expected: "))
     assert "origin" in read_yaml(path)
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"target": "sma"}, "config/claims.yaml: unknown method 'sma'; known: vanilla"),
+        ({"controls": {"none": "random"}}, "config/claims.yaml: unknown method 'random'"),
+        ({"tables": ["evidences"]}, "config/claims.yaml: unknown table 'evidences'"),
+        ({"power": 1.0}, "config/claims.yaml: evidence.power: 1.0 is greater"),
+    ],
+)
+def test_what_the_evidence_study_asks_is_checked(tmp_path: Path, change: dict[str, Any], said: str) -> None:
+    root = copied(tmp_path)
+    edit(root / "config/claims.yaml", lambda claims: claims["evidence"].update(change))
+    assert said in fails(root, scale="mini", tables=["table7"])

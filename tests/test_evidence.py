@@ -72,15 +72,29 @@ def test_a_diverged_run_keeps_nothing() -> None:
 
 def test_each_alpha_rule_is_beside_both_methods_of_the_primary_question() -> None:
     rules = found(looksam_5_ls=SAM).rules
-    assert list(rules) == ["fixed", "auto", "cos", "ls"]
+    assert list(rules) == ["searched", "ls"]
     assert [(one.of, one.against) for one in rules["ls"]] == [
         ("looksam-5-ls", "SAM-5"),
         ("looksam-5-ls", "LookSAM-5"),
     ]
 
 
-def test_a_rule_that_was_not_run_decides_nothing() -> None:
-    assert found().rules["auto"][0].tested[0].contrast.obstacle == "looksam-5-auto was not run here"
+def test_what_was_not_run_is_named_and_asks_nothing() -> None:
+    assert "looksam-5-auto" in found().not_run
+    assert [(one.of, one.against) for one in found().families] == [
+        ("LookSAM-5", "SAM-5"),
+        ("SAM", "base"),
+        ("base, more steps", "base"),
+        ("base, more steps", "LookSAM-5"),
+    ]
+
+
+def test_an_arm_that_one_condition_lacks_keeps_its_label() -> None:
+    without = {method: counts for method, counts in COUNTS.items() if method != "looksam-5"}
+    first = ledger(without, HERE._replace(label_noise=0.0))
+    primary = findings([*first, *ledger(COUNTS)], ASKED).primary
+    assert primary.of == "LookSAM-5"
+    assert primary.tested[0].contrast.obstacle == "looksam-5 was not run here"
 
 
 def test_the_longer_training_is_beside_the_base_optimizer_and_look() -> None:
@@ -93,6 +107,7 @@ def test_the_longer_training_is_beside_the_base_optimizer_and_look() -> None:
 def test_every_secondary_method_has_an_answer_in_every_condition() -> None:
     other = ledger(COUNTS, HERE._replace(label_noise=0.4))
     answers = findings([*ledger(COUNTS), *other], ASKED).secondary
+    assert [one.method for one in answers] == ["sam-5", "looksam-5"]
     assert {len(x) for one in answers for x in (one.fractions, one.kept.ps, one.reached)} == {2}
 
 

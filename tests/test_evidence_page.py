@@ -90,7 +90,7 @@ def test_searched_values_stand_with_their_trials(page: str) -> None:
 
 
 def test_a_ledger_without_the_study_is_an_error(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="has no run of evidence"):
+    with pytest.raises(UserError, match="has no run of evidence-sgd"):
         made(tmp_path, [])
 
 

@@ -23,7 +23,7 @@ def asked(*looks: Counts) -> Family:
         for number, look in enumerate(looks)
         for one in ledger({"looksam-5": look, "sam-5": SAM}, HERE._replace(label_noise=number / 10))
     ]
-    return family(conditions(entries, ["evidence"]), "looksam-5", "sam-5", 0.8, ("looksam-5", "sam-5"))
+    return family(conditions(entries, ["evidence-sgd"]), "looksam-5", "sam-5", 0.8, ("looksam-5", "sam-5"))
 
 
 @pytest.mark.parametrize(

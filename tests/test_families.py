@@ -18,7 +18,7 @@ def asked(*looks: Counts) -> Family:
         for condition, look in zip(CONDITIONS, looks, strict=True)
         for one in ledger({"looksam-5": look, "sam-5": SAM}, condition)
     ]
-    return family(conditions(entries, ["evidence"]), "looksam-5", "sam-5", 0.8, ("looksam-5", "sam-5"))
+    return family(conditions(entries, ["evidence-sgd"]), "looksam-5", "sam-5", 0.8, ("looksam-5", "sam-5"))
 
 
 def test_ps_are_holms_over_the_conditions() -> None:

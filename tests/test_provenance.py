@@ -14,7 +14,12 @@ from looksam.evaluate import evaluate
 from looksam.provenance import Provenance, command, flat, provenances, read, stale
 from looksam.requests import made_path
 
-REQUEST: dict[str, Any] = {"chosen": {"scale": "smoke", "tables": ["table7"]}, "runs": {"good": "0"}}
+REQUEST: dict[str, Any] = {
+    "chosen": {"scale": "smoke", "tables": ["table7"]},
+    "runs": {"good": "0"},
+    "is_of_claims": True,
+    "evidence": None,
+}
 
 
 @pytest.fixture(scope="module")

@@ -34,6 +34,7 @@ if workflow.is_main_process:
 TABLES = read_request("results/report.json")["tables"]
 CLAIMS = read_request("results/claims.json")
 EVALUATIONS = read_request("results/report.json")["evaluations"]
+EVIDENCE = read_request("results/report.json")["evidence"] or {"runs": []}
 
 
 def sharders_of(wildcards):

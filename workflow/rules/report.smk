@@ -67,10 +67,11 @@ rule report:
         tables=expand("results/tables/{table}.parquet", table=TABLES),
         verdicts="results/verdicts.json",
         evaluations=EVALUATIONS,
+        evidence=EVIDENCE["runs"],
         page="reports/templates/all_tables.html.j2",
         parts=expand(
             "reports/templates/{part}.html.j2",
-            part=["answer", "claims", "legend", "table", "figures", "runs"],
+            part=["answer", "evidence", "claims", "legend", "table", "figures", "runs"],
         ),
         style="reports/templates/style.css",
         script="reports/templates/sort.js",
@@ -102,6 +103,7 @@ rule report:
             --tables {input.tables:q} \
             --verdicts {input.verdicts:q} \
             --evaluations {input.evaluations:q} \
+            --evidence {input.evidence:q} \
             --templates reports/templates \
             --html {output.page:q} \
             --exports reports/tables
