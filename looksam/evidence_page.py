@@ -11,6 +11,7 @@ from looksam.config import read_yaml
 from looksam.errors import UserError
 from looksam.evidence import Findings, findings
 from looksam.evidence_pictures import PICTURES
+from looksam.evidence_premise import premise_grid, read_premise
 from looksam.evidence_summary import in_short
 from looksam.evidence_tables import (
     arms_grid,
@@ -45,7 +46,8 @@ def evidence_page(runs: Path, premise: Path, claims: Path, templates: Path, page
     web = Environment(
         loader=FileSystemLoader(templates), undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
-    told = {**answers(found), **grids(found, entries), **origins(entries), "has_premise": False}
+    told = {**answers(found), **grids(found, entries), **origins(entries)}
+    told["premise"] = premise_grid(read_premise(premise))
     replace_with(page, web.get_template(TEMPLATE).render(told))
 
 

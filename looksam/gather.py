@@ -118,9 +118,14 @@ def shadows(row: Row) -> Iterable[dict[str, Any]]:
 
 
 def flat(values: Row, prefix: str = "") -> dict[str, Any]:
-    """Values by name, those within others joined by a point: {"gain": {"ls": 0.1}} is {"gain.ls": 0.1}."""
+    """Values by name, those within others joined by a point: {"gain": {"ls": 0.1}} is {"gain.ls": 0.1}.
+
+    So is a list of pairs of a name and a number: {"gain": [{"alpha": "ls", "gain": 0.1}]}.
+    """
     found: dict[str, Any] = {}
     for key, value in values.items():
+        if isinstance(value, list) and all(isinstance(one, Mapping) for one in value):
+            value = dict(tuple(one.values()) for one in value)
         if isinstance(value, Mapping):
             found |= flat(value, f"{prefix}{key}.")
         else:

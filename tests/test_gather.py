@@ -125,6 +125,11 @@ def test_values_within_others_are_named_by_both() -> None:
     assert flat({"a": 1, "b": {"c": {"d": 2}}}) == {"a": 1, "b.c.d": 2}
 
 
+def test_a_list_of_names_and_numbers_is_named_by_them() -> None:
+    gains = [{"alpha": "0.7", "gain": 0.1}, {"alpha": "ls", "gain": None}]
+    assert flat({"gains": gains, "lag": 5}) == {"gains.0.7": 0.1, "gains.ls": None, "lag": 5}
+
+
 def test_a_real_training_is_gathered_by_the_command(tmp_path: Path) -> None:
     folder = trained(tmp_path / "runs" / "good", digit_shards(tmp_path))
     asked = tmp_path / "asked.json"
