@@ -29,6 +29,7 @@ OF_NO_SPEED = frozenset(
         "label_smoothing",
         "label_noise",
         "chosen",
+        "shadow",
         "seed",
     }
 )

@@ -27,6 +27,7 @@ from looksam.origins import ENVIRONMENT
 from looksam.outcomes import OUTCOMES, judging_images, outcomes, summary, write
 from looksam.premise import DIAGNOSTICS
 from looksam.provenance import RECORDED, recorded
+from looksam.shadow_rows import COSINES, SHADOWS, shadow_of
 
 EVALUATIONS = pa.schema(
     [
@@ -46,6 +47,8 @@ EVALUATIONS = pa.schema(
         *((name, pa.float64()) for name in DIAGNOSTICS),
         ("curve", CURVE),
         ("judged", JUDGED),
+        ("shadow", SHADOWS),
+        *((name, pa.float64()) for name in COSINES),
         ("seconds", pa.float64()),
         ("seconds_per_epoch", pa.float64()),
         ("images_per_second", pa.float64()),
@@ -72,7 +75,9 @@ def evaluate(request: Path, runs: Path, evaluations: Path, workers: int | None =
             if ranks.is_first:
                 timing = json.loads((folder / "timing.json").read_text())
                 known = metrics | timing | packed(folder / "outcomes.parquet")
-                known |= recorded(folder, run_text(folder / "run.json"), digest)
+                text = run_text(folder / "run.json")
+                known |= recorded(folder, text, digest)
+                known |= shadow_of(folder, json.loads(text)["settings"])
                 known |= condensed(pq.read_table(folder / "history.parquet", columns=list(COLUMNS)))
                 rows.append({name: known.get(name) for name in EVALUATIONS.names})
         if ranks.is_first:

@@ -14,13 +14,14 @@ from pathlib import Path
 
 Definition = ast.FunctionDef | ast.ClassDef | ast.Assign | ast.AnnAssign
 
-# module-level dicts from a name that may stand in a run's settings to what it chooses
+# module-level dicts from a name that may stand in a run's settings, or of a part of them, to what it chooses
 CHOICES = frozenset(
     {
         "ASCENTS",
         "DESCENTS",
         "ALPHAS",
         "ARCHITECTURES",
+        "ASIDES",
         "OPTIMIZERS",
         "SCHEDULES",
         "AUGMENTS",

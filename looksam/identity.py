@@ -14,9 +14,9 @@ def digest(content: Row) -> str:
 
 
 def words(settings: Row) -> frozenset[str]:
-    """Every word in the settings that may name a row of a table of choices."""
-    values = [
-        *settings.values(),
-        *(v for part in settings.values() if isinstance(part, dict) for v in part.values()),
-    ]
+    """Every word in the settings that may name a row of a table of choices, and the names of their parts."""
+    parts = {key: part for key, part in settings.items() if isinstance(part, dict)}
+    inner = [value for part in parts.values() for value in part.values()]
+    listed = [value for values in inner if isinstance(values, list) for value in values]
+    values = [*parts, *settings.values(), *inner, *listed]
     return frozenset(word for value in values if isinstance(value, str) for word in value.split("+"))

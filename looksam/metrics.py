@@ -75,6 +75,10 @@ METRICS = {
         is_time=True,
         better="lower",
     ),
+    "cos_noise": Metric("cos_noise", "cosine of the g_v of two batches at the same weights", decimals=2),
+    "cos_drift_1": Metric("cos_drift_1", "cosine of a batch's g_v with its own a step before", decimals=2),
+    "cos_drift_5": Metric("cos_drift_5", "cosine of a batch's g_v with its own 5 steps before", decimals=2),
+    "cos_reuse_5": Metric("cos_reuse_5", "cosine of g_v with another batch's of 5 steps before", decimals=2),
     "validation_top1": Metric(
         "top1",
         "top-1 accuracy on held-out training images (%)",

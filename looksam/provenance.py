@@ -27,8 +27,8 @@ RECORDED = [
     ("index_sha256", pa.string()),
     ("index_newer", pa.bool_()),
 ]
-# columns of evaluations about each test image or epoch, which are large
-OUTCOMES = frozenset({"test_images", "correct", "curve", "judged"})
+# columns of evaluations about each test image, epoch or shadow step, which are large
+OUTCOMES = frozenset({"test_images", "correct", "curve", "judged", "shadow"})
 PACKAGES = ("torch", "timm", "looksam", "python")
 
 

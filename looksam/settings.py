@@ -7,6 +7,7 @@ from looksam.config import Config, Row, check, one_of, plain
 from looksam.dataset_rows import check_dataset
 from looksam.errors import UserError
 from looksam.fingerprint import Code
+from looksam.shadow_settings import check_shadow
 from looksam.splits import training_images
 
 # what the settings of every run hold, beside model, dataset, method and seed
@@ -22,6 +23,7 @@ RUN_KEYS = (
     "label_smoothing",
     "label_noise",
     "augment",
+    "shadow",
     "ema",
     "precision",
     "micro_batch_size",
@@ -31,7 +33,8 @@ RUN_KEYS = (
     "threads",
 )
 OPTIONAL = frozenset(
-    {"clip", "ema", "label_noise", "micro_batch_size", "activation_checkpointing", "memory_format", "compile"}
+    {"clip", "ema", "label_noise", "shadow"}
+    | {"micro_batch_size", "activation_checkpointing", "memory_format", "compile"}
 )
 
 # coordinates of a cell that name a row or a file, and are no setting themselves
@@ -179,6 +182,7 @@ class Resolver:
                 f"{where}: batch_size {batch_size} is larger than the {max(images, 0)} training "
                 f"images of {dataset['name']}; take a smaller one, or more data"
             )
+        check_shadow(settings, images, where)
         if settings["warmup_steps"] >= steps:
             raise UserError(
                 f"{where}: warmup_steps {settings['warmup_steps']} leaves nothing of the {steps} steps of "

@@ -2,9 +2,10 @@
 
 import json
 import platform
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from pathlib import Path
+from typing import Protocol
 
 import torch
 from safetensors.torch import save
@@ -22,9 +23,24 @@ from looksam.models import build
 from looksam.prefetch import prefetched, workers_for
 from looksam.requests import made_path
 from looksam.results import OUTPUTS
+from looksam.shadow import Shadow
 from looksam.timing import timing
 from looksam.training import Training
 from looksam.watch import Care, Watch, watched
+
+
+class Aside(Protocol):
+    """What is measured beside a training's steps and changes none of them."""
+
+    def __call__(self, training: Training) -> None:
+        """Called before each step."""
+
+    def write(self, training: Training, folder: Path) -> None:
+        """Write what was found."""
+
+
+# by the setting that asks for it; each writes a file of its name
+ASIDES: dict[str, Callable[[Training, Data], Aside]] = {"shadow": Shadow}
 
 
 def train(request: Path, care: Care) -> None:
@@ -40,14 +56,21 @@ def train(request: Path, care: Care) -> None:
             return
         run = json.loads(text)
         settings = run["settings"]
+        if ranks.is_first:
+            # of an earlier training of this run; the others' results Snakemake takes away
+            for name in ASIDES:
+                (request.parent / f"{name}.parquet").unlink(missing_ok=True)
         torch.set_num_threads(settings["threads"])
         held_out, noise = settings.get("validation_images", 0), noise_of(settings)
         data = load(Path(run["shards"]), "train", settings["dataset"], held_out, noise)
         network = seeded(settings["seed"], lambda: build(settings["model"], settings["dataset"]))
         training = Training(network, settings, len(data.labels), ranks)
         watch.resume(training)
-        fit(training, data, watch, Milestones(run, care.workers))
+        asides = [make(training, data) for name, make in ASIDES.items() if name in settings]
+        fit(training, data, watch, Milestones(run, care.workers), asides)
         if ranks.is_first:
+            for aside in asides:
+                aside.write(training, request.parent)
             write(training, request.parent)
 
 
@@ -55,11 +78,14 @@ def is_trained(request: Path, text: str) -> bool:
     """The results are there, and made from this text: by another process, while this one waited."""
     with_values = chosen_path(request)
     made = with_values if with_values.is_file() else made_path(request)
-    are_there = all((request.parent / name).is_file() for name in OUTPUTS)
+    asked_for = (f"{name}.parquet" for name in ASIDES if name in json.loads(text)["settings"])
+    are_there = all((request.parent / name).is_file() for name in (*OUTPUTS, *asked_for))
     return are_there and made.is_file() and made.read_text() == text
 
 
-def fit(training: Training, data: Data, watch: Watch, milestones: Milestones) -> None:
+def fit(
+    training: Training, data: Data, watch: Watch, milestones: Milestones, asides: Sequence[Aside] = ()
+) -> None:
     """Train from where the run stopped, or from its start, to the last epoch or the first that diverged."""
     ranks, count = training.ranks, training.micro_batches
     feed = Feed(data, training.settings, count, ranks.rank, ranks.size)
@@ -67,6 +93,8 @@ def fit(training: Training, data: Data, watch: Watch, milestones: Milestones) ->
     workers = feed.order.workers(workers_for(data, watch.care.workers))
     with closing(prefetched(feed, numbers, workers, ranks.device.type == "cuda")) as micro_batches:
         while not training.is_done:
+            for aside in asides:
+                aside(training)
             training.step(micro_batches)
             # before it is saved, so that no milestone is passed twice or never
             milestones(training)

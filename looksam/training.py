@@ -27,6 +27,7 @@ class Training:
     """One rank's part in a training.
 
     seconds: of each epoch so far, the last one's still growing. cold: the epochs in which a process began.
+    shadow: rows that were measured on the way, of plain values.
     """
 
     def __init__(self, network: nn.Module, settings: Mapping[str, Any], images: int, ranks: Ranks) -> None:
@@ -44,6 +45,7 @@ class Training:
         self.history = History(images_at_once)
         self.seconds: list[float] = []
         self.cold = {0}
+        self.shadow: list[dict[str, Any]] = []
         self._clock = time.perf_counter()
 
     @property
@@ -128,6 +130,7 @@ class Training:
             "history": self.history.state(),
             "seconds": self.seconds,
             "cold": sorted(self.cold),
+            "shadow": self.shadow,
         }
 
     def load(self, state: Mapping[str, Any]) -> None:
@@ -141,6 +144,7 @@ class Training:
         self.sharpness.load_state_dict(named(state["sharpness"], lambda name: prefix + name))
         self.history.load(state["history"])
         self.seconds = list(state["seconds"])
+        self.shadow = list(state["shadow"])
         self.cold = {*state["cold"], self.place[0]}
         self.count_seconds(is_training=False)
 

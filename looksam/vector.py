@@ -52,6 +52,11 @@ def ratio(numerator: Tensor | float, denominator: Tensor) -> Tensor:
     return torch.nan_to_num(numerator / denominator, nan=0.0, posinf=0.0, neginf=0.0)
 
 
+def cosine(a: Vector, b: Vector) -> Tensor:
+    """<a, b> / (||a|| ||b||), 0-dim; 0 where one of them is 0."""
+    return ratio(ratio(dot(a, b), norm(a)), norm(b))
+
+
 def scaled(a: Vector, scale: Tensor) -> Vector:
     """scale * a; scale: 0-dim, or [len(a)] with one for each tensor."""
     return list(torch._foreach_mul(a, scale if scale.ndim == 0 else scale.unbind()))

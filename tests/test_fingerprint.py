@@ -66,6 +66,11 @@ def test_the_words_of_these_tests_are_those_of_runs() -> None:
     assert all(WORDS[method] <= found[method] for method in found)
 
 
+def test_a_run_s_words_are_those_of_its_parts_their_names_and_what_they_list() -> None:
+    settings = {"seed": 0, "augment": "crop+flip", "shadow": {"lags": 5, "alphas": [0.1, "auto"]}}
+    assert words(settings) == {"crop", "flip", "shadow", "auto"}
+
+
 def test_the_equation_of_layersam_counts_for_the_layerwise_methods_alone(package: Path) -> None:
     alter(package / "ascent.py", "layerwise")
     assert changed(package) == {"layersam", "look-layersam-5"}
@@ -101,6 +106,24 @@ def test_a_row_that_no_table_of_the_paper_names_counts_for_its_own_runs_alone(
     alter(package / f"{module}.py", function)
     assert changed(package) == set()
     assert differ(package, word)
+
+
+@pytest.mark.parametrize(
+    ("module", "function"),
+    [
+        ("shadow", "taken_back"),
+        ("looks", "drawn"),
+        ("looks", "gain"),
+        ("shadow_rows", "write"),
+        ("shadow_settings", "step_of"),
+    ],
+)
+def test_shadow_steps_count_for_the_runs_that_take_them_alone(
+    package: Path, module: str, function: str
+) -> None:
+    alter(package / f"{module}.py", function)
+    assert changed(package) == set()
+    assert differ(package, "shadow")
 
 
 @pytest.mark.parametrize(

@@ -246,9 +246,9 @@ def test_a_digest_does_not_depend_on_the_order_of_keys() -> None:
     assert digest({"a": 1, "b": {"c": 2, "d": 3}}) == digest({"b": {"d": 3, "c": 2}, "a": 1})
 
 
-def test_words_are_every_name_that_a_setting_may_choose() -> None:
+def test_words_are_every_name_that_a_setting_may_choose_and_those_of_its_parts() -> None:
     found = {"augment": "crop+flip", "epochs": 3, "model": {"name": "a", "architecture": "vit"}}
-    assert words(found) == {"crop", "flip", "a", "vit"}
+    assert words(found) == {"crop", "flip", "model", "a", "vit"}
 
 
 @pytest.mark.parametrize("value", ["big", -1.0, True])
