@@ -7,6 +7,7 @@ from looksam.drawing import Drawing, drawing
 from looksam.errors import UserError
 from looksam.panels import Line, Look, Panel, Point
 from looksam.pareto import accuracy_against_time, time_to_accuracy
+from looksam.premise_maps import cosine_map, gain_map
 from looksam.published import is_papers
 from looksam.tables import Cell, Table
 from looksam.traces import premise, sharpness, training_curves
@@ -120,6 +121,16 @@ def lines_of(rows: Sequence[str], header: str, points: Mapping[str, list[Point]]
     ]
 
 
+def premise_map(table: Table) -> Drawing | None:
+    """Cosines of g_v by batch size, lag, learning rate and phase, of runs with shadow steps."""
+    return cosine_map([record for one in table.series for record in one.shadow])
+
+
+def reuse_gain(table: Table) -> Drawing | None:
+    """What each alpha rule's reuse gains by batch size, of runs with shadow steps."""
+    return gain_map([record for one in table.series for record in one.shadow])
+
+
 # rows of a table's `plot`; None where nothing of it was measured
 PLOTS: dict[str, Callable[[Table], Drawing | None]] = {
     "against-k": against_k,
@@ -128,5 +139,7 @@ PLOTS: dict[str, Callable[[Table], Drawing | None]] = {
     "time-to-accuracy": time_to_accuracy,
     "training-curves": training_curves,
     "premise": premise,
+    "premise-map": premise_map,
+    "reuse-gain": reuse_gain,
     "sharpness": sharpness,
 }

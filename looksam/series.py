@@ -1,7 +1,8 @@
 """Series: what pictures show of a table's cells, each a mean over the cell's seeds that did not diverge."""
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from statistics import fmean, stdev
 from typing import Any
 
@@ -16,7 +17,8 @@ Row = Mapping[str, Any]
 class Series:
     """A cell with runs, over n seeds; top1 a fraction, sd None of one seed.
 
-    curve: by column of `looksam.curves.CURVE`, its rows. judged: epochs done and the accuracy there.
+    curve: by column of `looksam.curves.CURVE`, its rows. judged: epochs done and the accuracy there. shadow:
+    rows of shadow steps of each seed, as records of `looksam.premise_maps`.
     """
 
     row: str
@@ -33,6 +35,7 @@ class Series:
     sharpness_sd: float | None
     curve: dict[str, list[float | None]]
     judged: list[tuple[int, float]]
+    shadow: list[dict[str, Any]] = field(default_factory=list)
 
 
 def series_of(asked: Row, evaluated: Mapping[str, Row]) -> list[Series]:
@@ -55,6 +58,7 @@ def series_of(asked: Row, evaluated: Mapping[str, Row]) -> list[Series]:
                     together([run["origin"].device for run in finished]),
                     curve=curve_of([run.get("curve") or [] for run in finished]),
                     judged=judged_of([run.get("judged") or [] for run in finished]),
+                    shadow=shadow_of(cell, evaluated),
                     **numbers,
                 )
             )
@@ -96,3 +100,21 @@ def judged_of(runs: Sequence[Sequence[Row]]) -> list[tuple[int, float]]:
     known = [{row["epoch"]: row["top1"] for row in judged} for judged in runs]
     common = sorted(set.intersection(*(set(one) for one in known)))
     return [(epoch, fmean(one[epoch] for one in known)) for epoch in common]
+
+
+def shadow_of(cell: Row, evaluated: Mapping[str, Row]) -> list[dict[str, Any]]:
+    """The rows of shadow steps of a cell's runs that did not diverge, with model, batch size and seed."""
+    found = []
+    for run in cell["runs"]:
+        rows = evaluated[run].get("shadow")
+        if rows and evaluated[run]["diverged_at_step"] is None:
+            settings = json.loads(evaluated[run]["settings"])
+            of_run = {
+                "model": settings["model"]["name"],
+                "batch_size": settings["batch_size"],
+                "seed": settings["seed"],
+            }
+            for row in rows:
+                gains = {one["alpha"]: one["gain"] for one in row["gains"]}
+                found.append(of_run | row | {"gains": gains})
+    return found
