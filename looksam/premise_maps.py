@@ -77,10 +77,9 @@ def told(values: Sequence[float]) -> str:
     if not values:
         return ""
     found = mean(values)
-    ends = found.interval
-    return number(round(found.value, 2)) + (
-        f" ({number(round(ends[0], 2))} to {number(round(ends[1], 2))})" if ends else ""
-    )
+    # plus 0, so that no minus stands before a 0
+    value, *ends = (number(round(x, 2) + 0.0) for x in (found.value, *(found.interval or ())))
+    return f"{value} ({' to '.join(ends)})" if ends else value
 
 
 def gain_map(records: Sequence[Record]) -> Drawing | None:
