@@ -103,3 +103,17 @@ def test_the_command_renders_it(tmp_path: Path) -> None:
     given += ["--claims", str(CLAIMS), "--templates", str(TEMPLATES)]
     main(["evidence", str(tmp_path / "page.json"), *given])
     assert (tmp_path / "evidence.md").is_file()
+
+
+def test_the_committed_page_is_what_the_committed_files_give(tmp_path: Path) -> None:
+    committed = ROOT / "docs/evidence"
+    pictures = [f"evidence/{name}.svg" for name in PICTURES]
+    if (committed / "runs.csv").exists():
+        files = (committed / "runs.csv", committed / "premise.csv", CLAIMS, TEMPLATES)
+        evidence_page(*files, tmp_path / "evidence.md")
+    # the page is there where its files are, and nowhere else
+    found = {
+        name: [(root / name).read_bytes() for root in (ROOT / "docs", tmp_path) if (root / name).exists()]
+        for name in ("evidence.md", *pictures)
+    }
+    assert all(both in ([], both[:1] * 2) for both in found.values())
