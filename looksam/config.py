@@ -76,7 +76,7 @@ def load_config(chosen: Mapping[str, Any], root: Path = Path()) -> Config:
             raise UserError(f"{where}: {search} is no search: config/tables/{search}.yaml has no key search")
     claims = read("claims.yaml", "claims")
     methods = read("methods.yaml", "methods")
-    for name in (*sorted(claimed(claims)), *claims["evidence"]["tables"]):
+    for name in (*sorted(claimed(claims)), *claims["evidence"]["tables"], *claims["evidence"]["map"]):
         one_of(name, "table", every_table, "config/claims.yaml")
     for name in asked_about(claims["evidence"]):
         one_of(name, "method", methods, "config/claims.yaml")

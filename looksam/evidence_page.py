@@ -10,6 +10,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from looksam.config import read_yaml
 from looksam.errors import UserError
 from looksam.evidence import Findings, findings
+from looksam.evidence_maps import MAPS
 from looksam.evidence_pictures import PICTURES
 from looksam.evidence_premise import premise_grid, read_premise
 from looksam.evidence_summary import in_short
@@ -41,13 +42,16 @@ def evidence_page(runs: Path, premise: Path, claims: Path, templates: Path, page
     if not found.study:
         raise UserError(f"{runs} has no run of {', '.join(found.asked['tables'])}; gather the evidence study")
     style = (templates / "style.css").read_text(encoding="utf-8")
-    for name, draw in PICTURES.items():
-        replace_with(page.with_suffix("") / f"{name}.svg", standalone(draw(found), style))
+    measured = read_premise(premise)
+    drawn = {name: draw(found) for name, draw in PICTURES.items()}
+    drawn |= {name: draw(measured) for name, draw in MAPS.items()}
+    for name, svg in drawn.items():
+        replace_with(page.with_suffix("") / f"{name}.svg", standalone(svg, style))
     web = Environment(
         loader=FileSystemLoader(templates), undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
     told = {**answers(found), **grids(found, entries), **origins(entries)}
-    told["premise"] = premise_grid(read_premise(premise))
+    told["premise"] = premise_grid(measured)
     replace_with(page, web.get_template(TEMPLATE).render(told))
 
 
