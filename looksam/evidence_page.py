@@ -103,7 +103,7 @@ def origins(entries: Sequence[Entry]) -> dict[str, str]:
         for one in entries
     ]
     hours = sum(one.seconds or 0.0 for one in entries) / 3600
-    made_of = f"Made of {len(runs):,} runs, {' or '.join(map(str, seeds))} seeds a cell, and "
+    made_of = f"Made of {len(runs):,} runs, {' or '.join(map(str, seeds))} a cell, and "
     made_of += f"{len(entries) - len(runs):,} trials that chose learning rates, rhos and alphas"
     return {
         "made_of": f"{made_of} (scale {', '.join(scales)}).",

@@ -10,22 +10,30 @@ def in_short(findings: Findings) -> dict[str, list[str]]:
     said: dict[str, list[str]] = {"shown": [], "not shown": [], "not decided": []}
     for family in findings.families:
         found = counts(family)
-        is_decided = found[UNDECIDED] < len(family.tested)
-        key = "shown" if found[MORE] or found[LESS] else "not shown" if is_decided else "not decided"
+        key = key_of(bool(found[MORE] or found[LESS]), found[UNDECIDED] < len(family.tested))
         said[key].append(told(family))
     of = findings.asked["primary"].values()
     for one in findings.secondary:
         if one.method not in of:
             continue
         bounded = any(f is not None and f.interval for f in one.fractions)
-        said["shown" if bounded else "not shown"].append(retained_told(findings.gain, one))
-        said["shown" if any(one.kept.shown) else "not shown"].append(kept_told(findings, one.kept))
+        said[key_of(bounded, any(one.fractions))].append(retained_told(findings.gain, one))
+        said[key_of(any(one.kept.shown), any(p is not None for p in one.kept.ps))].append(
+            kept_told(findings, one.kept)
+        )
     return said
+
+
+def key_of(is_shown: bool, is_decided: bool) -> str:
+    """Under which head an answer stands."""
+    return "shown" if is_shown else "not shown" if is_decided else "not decided"
 
 
 def retained_told(gain: Family, one: Secondary) -> str:
     """Which part of the target's gain a method has."""
     bounded = sum(bool(f and f.interval) for f in one.fractions)
+    if one.fraction_of_all is None:
+        return f"What {one.label} has of {gain.of}'s gain over {gain.against}: no condition decides it."
     return (
         f"Of {gain.of}'s mean gain over {gain.against}, {one.label} has {fraction(one.fraction_of_all)}; "
         f"the fraction is bounded in {many(bounded, len(one.fractions))} by itself."

@@ -34,7 +34,12 @@ def p_value(p: float | None) -> str:
 
 def many(number: int, of: int) -> str:
     """So many of the conditions."""
-    return f"{number} of {of} condition{'' if of == 1 else 's'}"
+    return f"{number} of {conditions(of)}"
+
+
+def conditions(number: int) -> str:
+    """A number of conditions."""
+    return f"{number} condition{'' if number == 1 else 's'}"
 
 
 def counts(one: Family) -> dict[str, int]:
@@ -55,8 +60,8 @@ def headline(one: Family) -> str:
     if shown:
         return f"{one.of} is {' and '.join(shown)}{rest(found)}."
     if found[UNDECIDED] == total:
-        return f"Between {one.of} and {one.against} nothing is decided in any of {total} conditions."
-    nothing = f"No difference between {one.of} and {one.against} is shown in any of {total} conditions"
+        return f"Between {one.of} and {one.against} nothing is decided in any of {conditions(total)}."
+    nothing = f"No difference between {one.of} and {one.against} is shown in any of {conditions(total)}"
     return f"{nothing}{undecided(found)}."
 
 
@@ -82,9 +87,9 @@ def told(one: Family) -> str:
         return f"{name}: not decided{because(one)}."
     if found[MORE] or found[LESS]:
         kinds = [f"{word} in {found[key]}" for key, word in ((MORE, "more"), (LESS, "less")) if found[key]]
-        said = f"{name}: {' and '.join(kinds)} of {total} conditions{rest(found)}"
+        said = f"{name}: {' and '.join(kinds)} of {conditions(total)}{rest(found)}"
     else:
-        said = f"{name}: no difference shown in any of {total} conditions{undecided(found)}"
+        said = f"{name}: no difference shown in any of {conditions(total)}{undecided(found)}"
     said += f". The mean over conditions is {points(one.over_seeds)}."
     return f"{said} {power_told(one)}".strip()
 

@@ -110,3 +110,9 @@ def test_only_what_is_shown_stands_under_it() -> None:
     found = in_short(findings(study(10, looksam_5=60.0, random_5=12.0), ASKED))
     assert any(one.startswith("LookSAM-5 minus SAM-5: more in ") for one in found["shown"])
     assert all("no difference shown in any" in one for one in found["not shown"] if " minus " in one)
+
+
+def test_what_nothing_decides_stands_by_itself() -> None:
+    found = in_short(findings(ledger({"vanilla": [880], "sam-5": [884], "looksam-5": [889]}), ASKED))
+    assert (found["shown"], found["not shown"]) == ([], [])
+    assert "What LookSAM-5 has of sam's gain over base: no condition decides it." in found["not decided"]
