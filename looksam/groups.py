@@ -8,7 +8,7 @@ from looksam.series import Series
 from looksam.tables import Table
 
 # as the page colours what hands over g alone, g_s, or a reused g_v
-COLOURS = {None: "ink", "g_s": "sam", "g_v": "look"}
+COLOURS = {None: "ink", "g_s": "sam"}
 
 
 def groups(table: Table) -> Iterator[tuple[str, list[tuple[str, Look, Series]]]]:
@@ -32,7 +32,7 @@ def looks(methods: dict[str, Series]) -> dict[str, Look]:
     found = {}
     # by k, so that SAM looks the same in every table
     for name, one in sorted(methods.items(), key=lambda item: item[1].k or 0):
-        colour = COLOURS[one.descent if one.k else None]
+        colour = COLOURS.get(one.descent if one.k else None, "look")
         seen[colour] = seen.get(colour, -1) + 1
         found[name] = Look.of(colour, seen[colour])
     return found
