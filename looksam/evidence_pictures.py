@@ -20,10 +20,10 @@ def primary(findings: Findings) -> str:
     """The primary difference in each condition, and its two means over conditions."""
     one = findings.primary
     marks = [mark(each) for each in one.tested]
-    marks += [
-        pooled("mean, over seeds", one.over_seeds),
-        pooled("mean, over conditions", one.over_conditions),
-    ]
+    marks.append(pooled("mean, over seeds", one.over_seeds))
+    # of two conditions the interval is so wide that beside it no other is seen; the table has it
+    if one.over_conditions and one.over_conditions.n[0] > 2:
+        marks.append(pooled("mean, over conditions", one.over_conditions))
     title = f"{one.of} minus {one.against}"
     return drawn(title, [Forest(title, marks)], Axis("points of accuracy", [0.0]), columns=1)
 
