@@ -149,7 +149,7 @@ def test_a_table_without_runs_costs_nothing() -> None:
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["--table", "tabel4"], r"--table: unknown table 'tabel4'; known: figure4, search-cifar10"),
+        (["--table", "tabel4"], r"--table: unknown table 'tabel4'; known: evidence-adamw, evidence-sgd"),
         (["--device", "tpu"], r"unknown device 'tpu'; known: tpu-v3"),
         (["--config", "nowhere.yaml"], r"nowhere.yaml: no such file"),
     ],
