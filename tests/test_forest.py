@@ -55,11 +55,13 @@ def test_ticks_are_round(low: float, high: float, expected: list[float] | int) -
 
 
 def test_labels_are_text_whatever_they_hold() -> None:
-    ElementTree.fromstring(standalone(picture(Mark("<b> & co", 0.5)), STYLE))
+    found = ElementTree.fromstring(standalone(picture(Mark("<b> & co", 0.5)), STYLE))
+    assert "<b> & co" in "".join(found.itertext())
 
 
 def test_a_picture_of_nothing_is_still_a_picture() -> None:
-    ElementTree.fromstring(standalone(picture(GONE), STYLE))
+    found = ElementTree.fromstring(standalone(picture(GONE), STYLE))
+    assert found.tag.endswith("svg")
 
 
 def test_a_file_of_its_own_has_the_pages_colours_light_and_dark() -> None:

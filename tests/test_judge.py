@@ -114,7 +114,9 @@ def test_what_the_study_does_not_have_is_not_asked_for() -> None:
 def test_a_claim_about_a_table_that_there_is_not_is_an_error(tmp_path: Path) -> None:
     root = copied(tmp_path)
     edit(root / "config/claims.yaml", lambda c: c["answer"].update(time=["table77"]))
-    with pytest.raises(UserError, match=r"config/claims.yaml: unknown table 'table77'; known: evidence-adamw, "):
+    with pytest.raises(
+        UserError, match=r"config/claims.yaml: unknown table 'table77'; known: evidence-adamw, "
+    ):
         study(root)
 
 
