@@ -136,10 +136,12 @@ def add_status(sub: argparse.ArgumentParser) -> None:
 
 def train(parsed: argparse.Namespace) -> None:
     """Train one run, or go on with it; its weights, history and timing appear beside run.json."""
+    from looksam.allocator import keep_freed_memory
     from looksam.progress import shown
     from looksam.train import train
     from looksam.watch import Care
 
+    keep_freed_memory()
     with shown(parsed.request.parent.name) as show:
         wait = math.inf if parsed.wait else 0.0
         train(parsed.request, Care(show, parsed.seconds_between_checkpoints, wait, parsed.workers))
@@ -162,16 +164,20 @@ def end(code: int) -> None:
 
 def choose(parsed: argparse.Namespace) -> None:
     """Choose the best of a search's trials by the training images held out of them."""
+    from looksam.allocator import keep_freed_memory
     from looksam.choice import choose
 
+    keep_freed_memory()
     with consumed(parsed.request):
         choose(parsed.request, parsed.runs, parsed.chosen, parsed.workers)
 
 
 def evaluate(parsed: argparse.Namespace) -> None:
     """Evaluate a table's runs on their test images."""
+    from looksam.allocator import keep_freed_memory
     from looksam.evaluate import evaluate
 
+    keep_freed_memory()
     with consumed(parsed.request):
         evaluate(parsed.request, parsed.runs, parsed.evaluations, parsed.workers)
     end(os.EX_OK)
