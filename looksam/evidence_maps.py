@@ -1,11 +1,12 @@
 """The premise map's pictures, of the rows of premise.csv; where nothing was measured they say so."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from looksam.drawing import Drawing
 from looksam.evidence_premise import GAINS
 from looksam.forest import framed, text
-from looksam.premise_maps import cosine_map, gain_map
+from looksam.premise_maps import Record, cosine_map, gain_map, slower_cosine_map
 
 NOTHING = "Not measured in this reading."
 # of a picture that says so
@@ -24,22 +25,18 @@ def records(rows: Sequence[Mapping[str, str]]) -> list[dict[str, Any]]:
     return found
 
 
-def cosines(rows: Sequence[Mapping[str, str]]) -> str:
-    """How alike g_v stays, by batch size, steps and learning rate, as SVG for an HTML page."""
-    drawn = cosine_map(records(rows)) if rows else None
-    return str(drawn.svg) if drawn else nothing("How alike g_v stays")
+def drawn_map(name: str, rows: Sequence[Mapping[str, str]]) -> str:
+    """The picture of that name in MAPS, as SVG for an HTML page."""
+    title, draw = MAPS[name]
+    drawing = draw(records(rows)) if rows else None
+    if drawing is None:
+        return framed(title, NOTHING, WIDTH, HEIGHT, [text(12, 25, NOTHING, "start")])
+    return str(drawing.svg)
 
 
-def gains(rows: Sequence[Mapping[str, str]]) -> str:
-    """What reusing g_v brings nearer to SAM's gradient, by batch size and alpha, as SVG for an HTML page."""
-    drawn = gain_map(records(rows)) if rows else None
-    return str(drawn.svg) if drawn else nothing("What reuse gains")
-
-
-def nothing(title: str) -> str:
-    """A picture that says that there is none."""
-    return framed(title, NOTHING, WIDTH, HEIGHT, [text(12, 25, NOTHING, "start")])
-
-
-# by the name of its file
-MAPS = {"premise-cosines": cosines, "premise-gains": gains}
+# by the name of its file, with what an empty one is called
+MAPS: dict[str, tuple[str, Callable[[Sequence[Record]], Drawing | None]]] = {
+    "premise-cosines": ("How alike g_v stays", cosine_map),
+    "premise-cosines-slower": ("How alike g_v stays at smaller learning rates", slower_cosine_map),
+    "premise-gains": ("What reuse gains", gain_map),
+}

@@ -10,7 +10,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from looksam.config import read_yaml
 from looksam.errors import UserError
 from looksam.evidence import Findings, findings
-from looksam.evidence_maps import MAPS
+from looksam.evidence_maps import MAPS, drawn_map
 from looksam.evidence_pictures import PICTURES
 from looksam.evidence_premise import premise_grid, read_premise
 from looksam.evidence_summary import in_short
@@ -44,7 +44,7 @@ def evidence_page(runs: Path, premise: Path, claims: Path, templates: Path, page
     style = (templates / "style.css").read_text(encoding="utf-8")
     measured = read_premise(premise)
     drawn = {name: draw(found) for name, draw in PICTURES.items()}
-    drawn |= {name: draw(measured) for name, draw in MAPS.items()}
+    drawn |= {name: drawn_map(name, measured) for name in MAPS}
     for name, svg in drawn.items():
         replace_with(page.with_suffix("") / f"{name}.svg", standalone(svg, style))
     web = Environment(
@@ -94,7 +94,7 @@ def grids(found: Findings, entries: Sequence[Entry]) -> dict[str, Any]:
 def origins(entries: Sequence[Entry]) -> dict[str, str]:
     """What the runs are, where they were trained, how long that took, and which diverged."""
     runs = [one for one in entries if one.trial is None]
-    seeds = sorted(set(Counter((one.row, one.column) for one in runs).values()))
+    seeds = sorted(set(Counter((one.table, one.row, one.column) for one in runs).values()))
     data = dict.fromkeys(f"{one.train_images:,} images of {one.dataset}" for one in runs)
     models, scales = dict.fromkeys(one.model for one in runs), dict.fromkeys(one.scale for one in runs)
     lost = [one.run for one in runs if one.diverged]

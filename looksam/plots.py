@@ -7,7 +7,7 @@ from looksam.drawing import Drawing, drawing
 from looksam.errors import UserError
 from looksam.panels import Line, Look, Panel, Point
 from looksam.pareto import accuracy_against_time, time_to_accuracy
-from looksam.premise_maps import cosine_map, gain_map
+from looksam.premise_maps import cosine_map, gain_map, slower_cosine_map
 from looksam.published import is_papers
 from looksam.tables import Cell, Table
 from looksam.traces import premise, sharpness, training_curves
@@ -122,8 +122,13 @@ def lines_of(rows: Sequence[str], header: str, points: Mapping[str, list[Point]]
 
 
 def premise_map(table: Table) -> Drawing | None:
-    """Cosines of g_v by batch size, lag, learning rate and phase, of runs with shadow steps."""
+    """Cosines of g_v by batch size, lag and phase, of runs with shadow steps."""
     return cosine_map([record for one in table.series for record in one.shadow])
+
+
+def premise_map_slower(table: Table) -> Drawing | None:
+    """The same at smaller learning rates."""
+    return slower_cosine_map([record for one in table.series for record in one.shadow])
 
 
 def reuse_gain(table: Table) -> Drawing | None:
@@ -140,6 +145,7 @@ PLOTS: dict[str, Callable[[Table], Drawing | None]] = {
     "training-curves": training_curves,
     "premise": premise,
     "premise-map": premise_map,
+    "premise-map-slower": premise_map_slower,
     "reuse-gain": reuse_gain,
     "sharpness": sharpness,
 }

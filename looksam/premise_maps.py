@@ -18,56 +18,75 @@ REUSING = range(1, 5)
 
 
 def cosine_map(records: Sequence[Record]) -> Drawing | None:
-    """Cosines of g_v by batch size and lag: lag 0 two batches, then drift and reuse; a row a phase.
+    """Cosines of g_v by batch size, lag and phase at the training's own learning rate."""
+    return cosines_at(records, [1.0])
 
-    A panel a learning rate. Means over seeds; their intervals stand in the tables.
+
+def slower_cosine_map(records: Sequence[Record]) -> Drawing | None:
+    """The same at the smaller learning rates."""
+    return cosines_at(records, [divisor for divisor in distinct(records, "lr_divisor") if divisor != 1])
+
+
+def cosines_at(records: Sequence[Record], divisors: Sequence[float]) -> Drawing | None:
+    """Cosines of g_v by batch size and lag: lag 0 two batches, then drift or reuse; a panel a phase.
+
+    A row of panels for each learning rate, network and kind. Means over seeds; their intervals stand in the
+    tables.
     """
     panels: list[list[Heat]] = []
     data: list[Data] = []
     lags, batches = distinct(records, "lag"), distinct(records, "batch_size")
-    for model in unsorted(records, "model"):
-        for kind, meaning in KINDS.items():
-            for phase in distinct(records, "phase"):
-                some = [r for r in records if (r["model"], r["phase"]) == (model, phase)]
-                name = f"{model}, {meaning}, after {100 * phase:g} % of the steps"
-                divisors = distinct(records, "lr_divisor")
-                panels.append([heat(some, kind, divisor, name) for divisor in divisors])
-                data.append(table(some, kind, name, lags, divisors))
+    phases = distinct(records, "phase")
+    for divisor in divisors:
+        for model in unsorted(records, "model"):
+            for kind, meaning in KINDS.items():
+                some = [r for r in records if (r["model"], r["lr_divisor"]) == (model, divisor)]
+                name = f"{model}, {rate(divisor)}: {meaning}"
+                panels.append([heat(some, kind, phase, name) for phase in phases])
+                data.append(table(some, kind, name, lags))
     if not any(panel.values for row in panels for panel in row):
         return None
     names = [f"{x:g}" for x in batches]
     grid = Grid(panels, names, [f"{lag:g}" for lag in lags], "batch", "steps after the refresh")
-    return heat_drawing("Cosine of g_v with that of the refresh", grid, data)
+    title = f"Cosine of g_v with that of the refresh, at {' and '.join(map(rate, divisors))}"
+    return heat_drawing(title, grid, data)
 
 
-def heat(some: Sequence[Record], kind: str, divisor: float, name: str) -> Heat:
-    """The panel of a learning rate."""
+def rate(divisor: float) -> str:
+    """A learning rate as the pictures call it."""
+    return "learning rate" if divisor == 1 else f"learning rate / {divisor:g}"
+
+
+def heat(some: Sequence[Record], kind: str, phase: float, name: str) -> Heat:
+    """The panel of a phase."""
     values = {
-        (f"{batch:g}", f"{lag:g}"): fmean(seen)
-        for (batch, lag), seen in by_place(some, kind, divisor).items()
+        (f"{batch:g}", f"{lag:g}"): fmean(seen) for (batch, lag), seen in by_place(some, kind, phase).items()
     }
-    return Heat("learning rate" + ("" if divisor == 1 else f" / {divisor:g}"), name, values)
+    return Heat(after(phase), name, values)
 
 
-def table(
-    some: Sequence[Record], kind: str, name: str, lags: Sequence[float], divisors: Sequence[float]
-) -> Data:
+def after(phase: float) -> str:
+    """A phase as the pictures call it."""
+    return f"after {100 * phase:g} % of the steps"
+
+
+def table(some: Sequence[Record], kind: str, name: str, lags: Sequence[float]) -> Data:
     """A panel row's means with their 95 % intervals over seeds."""
     rows = []
-    for divisor in divisors:
-        places = by_place(some, kind, divisor)
+    for phase in distinct(some, "phase"):
+        places = by_place(some, kind, phase)
         for batch in distinct(some, "batch_size"):
             cells = [told(places.get((batch, lag), [])) for lag in lags]
-            rows.append([f"batch {batch:g}, lr / {divisor:g}", *cells])
+            rows.append([f"batch {batch:g}, {after(phase)}", *cells])
     return Data(name, ["", *(f"lag {lag:g}" for lag in lags)], rows)
 
 
-def by_place(some: Iterable[Record], kind: str, divisor: float) -> dict[tuple[float, float], list[float]]:
+def by_place(some: Iterable[Record], kind: str, phase: float) -> dict[tuple[float, float], list[float]]:
     """The seeds' values by batch size and lag; at lag 0 the noise."""
     found: dict[tuple[float, float], list[float]] = {}
     for r in some:
         value = r["noise"] if r["lag"] == 0 else r[kind]
-        if r["lr_divisor"] == divisor and value is not None:
+        if r["phase"] == phase and value is not None:
             found.setdefault((r["batch_size"], r["lag"]), []).append(value)
     return found
 
