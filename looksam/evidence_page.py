@@ -1,7 +1,7 @@
 """The page of the evidence: docs/evidence.md and its pictures, from the files that `looksam gather` wrote."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,7 @@ from looksam.evidence_tables import (
     reached_grid,
     retained_grid,
 )
-from looksam.evidence_words import excluded, headline, percent, points, power_told
+from looksam.evidence_words import headline, percent, sentences
 from looksam.files import replace_with
 from looksam.intervals import LEVEL
 from looksam.ledger import Entry, read
@@ -60,21 +60,24 @@ def answers(found: Findings) -> dict[str, Any]:
     primary, asked = found.primary, found.asked
     return {
         "headline": headline(primary),
-        "mean": points(primary.over_seeds) if primary.over_seeds else "",
-        "excluded": excluded(primary),
-        "power": power_told(primary),
+        "sentences": " ".join(sentences(primary)),
         "missed": percent(1 - asked["power"]),
         "summary": in_short(found),
         "target": found.gain.of,
         "base": found.gain.against,
         "margin": f"{asked['margin']:g}",
         "level": f"{100 * LEVEL:g} %",
-        "rules": ", ".join(f"{pair[0].of} ({name})" for name, pair in found.rules.items()),
-        "controls": ", ".join(f"{pair[0].of} ({name})" for name, pair in found.controls.items()),
+        "rules": listed({name: pair[0].of for name, pair in found.rules.items()}),
+        "controls": listed({name: pair[0].of for name, pair in found.controls.items()}),
         "not_run": ", ".join(found.not_run),
         "conditions": list(found.study),
         "beside": f"Rules of alpha and controls, each minus {primary.against}",
     }
+
+
+def listed(labels: Mapping[str, str]) -> str:
+    """Labels, each with the name that it goes by in the question where that is another."""
+    return ", ".join(label if label == name else f"{label} ({name})" for name, label in labels.items())
 
 
 def grids(found: Findings, entries: Sequence[Entry]) -> dict[str, Any]:

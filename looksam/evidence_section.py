@@ -11,7 +11,7 @@ from looksam.evidence_page import origins
 from looksam.evidence_pictures import primary
 from looksam.evidence_summary import in_short
 from looksam.evidence_tables import by_condition, overview
-from looksam.evidence_words import excluded, headline, points, power_told
+from looksam.evidence_words import headline, sentences
 from looksam.ledger import read
 
 
@@ -20,10 +20,9 @@ def evidence_section(asked: Mapping[str, Any], runs: Path) -> dict[str, Any]:
     entries = read(runs)
     found = findings(entries, asked)
     one = found.primary
-    mean = f"The mean over conditions is {points(one.over_seeds)}." if one.over_seeds else ""
     return {
         "headline": headline(one),
-        "sentences": [said for said in (mean, excluded(one), power_told(one)) if said],
+        "sentences": sentences(one),
         "summary": in_short(found),
         "not_run": found.not_run,
         "grids": [by_condition(one), overview(found.families)],

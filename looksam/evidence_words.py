@@ -42,6 +42,11 @@ def conditions(number: int) -> str:
     return f"{number} condition{'' if number == 1 else 's'}"
 
 
+def sentences(one: Family) -> list[str]:
+    """What stands under the answer to the primary question."""
+    return [said for said in (mean_told(one), sample_told(one), excluded(one), power_told(one)) if said]
+
+
 def counts(one: Family) -> dict[str, int]:
     """In how many conditions the family shows each."""
     return {word: sum(each.shows == word for each in one.tested) for word in (MORE, LESS, OPEN, UNDECIDED)}
@@ -90,8 +95,20 @@ def told(one: Family) -> str:
         said = f"{name}: {' and '.join(kinds)} of {conditions(total)}{rest(found)}"
     else:
         said = f"{name}: no difference shown in any of {conditions(total)}{undecided(found)}"
-    said += f". The mean over conditions is {points(one.over_seeds)}."
-    return f"{said} {power_told(one)}".strip()
+    return " ".join([f"{said}.", *filter(None, (mean_told(one), power_told(one)))])
+
+
+def mean_told(one: Family) -> str:
+    """The mean over the conditions that decide, whose interval speaks of these alone; empty of none."""
+    return f"The mean over these conditions is {points(one.over_seeds)}." if one.over_seeds else ""
+
+
+def sample_told(one: Family) -> str:
+    """The same mean with the conditions as a sample; empty of two or fewer, which say nothing of others."""
+    if one.over_conditions is None or one.over_conditions.n[0] < 3:
+        return ""
+    mean = points(one.over_conditions)
+    return f"With them as a sample of others like them, each with a search of its own, it is {mean}."
 
 
 def because(one: Family) -> str:

@@ -79,9 +79,9 @@ def arm(method: str, counts: Counts, **more: Any) -> Arm:
 
 METHODS = (
     *("vanilla", "sam", "sam-5", "looksam-5", "looksam-5-auto", "looksam-5-cos", "looksam-5-ls"),
-    *("random-5", "g-v-before-5", "layersam", "look-layersam-5"),
+    *("sam-5-as-looksam-5", "random-5", "g-v-before-5", "layersam", "look-layersam-5"),
 )
-GAINS = dict(zip(METHODS, (0, 30, 12, 18, 17, 15, 20, 12, 16, 28, 17), strict=True))
+GAINS = dict(zip(METHODS, (0, 30, 12, 18, 17, 15, 20, 12, 12, 16, 28, 17), strict=True))
 
 
 def study(seeds: int = 10, **gains: float) -> list[Entry]:
