@@ -1,5 +1,6 @@
 """A table's rows and columns: what they vary, their points and labels, what a scale takes out of them."""
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import product
 from typing import Any
@@ -25,13 +26,21 @@ def varied(spec: Row) -> set[str]:
     return {key for axis in AXES if axis in spec for key in axis_keys(spec[axis])}
 
 
-def points(axis: Axis, left_out: Combinations, spec: Row, config: Config) -> list[Point]:
-    """An axis of the table `spec`: the product of its lists, or its explicit list, less what is left out."""
-    if isinstance(axis, Sequence):
-        found = [Point(p["label"], {k: v for k, v in p.items() if k != "label"}) for p in axis]
+def points(axis: str, left_out: Combinations, table: str, config: Config) -> list[Point]:
+    """A table's rows or columns: the product of lists, or an explicit list, less what is left out."""
+    spec = config.tables[table]
+    asked: Axis = spec[axis]
+    if isinstance(asked, Sequence):
+        found = [Point(p["label"], {k: v for k, v in p.items() if k != "label"}) for p in asked]
     else:
-        values = [dict(zip(axis, combination, strict=True)) for combination in product(*axis.values())]
+        values = [dict(zip(asked, combination, strict=True)) for combination in product(*asked.values())]
         found = [Point(label(coordinates, spec, config), coordinates) for coordinates in values]
+    for called, times in Counter(point.label for point in found).items():
+        if times > 1:
+            raise UserError(
+                f"config/tables/{table}.yaml: {times} of the {axis} are called {called!r}; give each a label "
+                "of its own, here or in config/methods.yaml or models.yaml"
+            )
     return [point for point in found if not among(point.coordinates, left_out)]
 
 

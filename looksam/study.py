@@ -58,13 +58,13 @@ class Study:
         at_scale = self.scale.get("tables", {}).get(name, {})
         seeds = self.config.chosen.get("seeds", at_scale.get("seeds", self.scale["seeds"]))
         if "facts" in spec:
-            rows = points(spec["rows"], (), spec, self.config)
+            rows = points("rows", (), name, self.config)
             rows = [row for row in rows if excluded(spec, shared | row.coordinates) is None]
             return Table(name, spec, rows, [], [], seeds, (), ())
         if "search" in spec:
             return self.search_table(self.searches[name])
         without, later = (of(name, self.scale_name, self.config) for of in (left_out, planned))
-        rows, columns = (points(spec[axis], without, spec, self.config) for axis in AXES)
+        rows, columns = (points(axis, without, name, self.config) for axis in AXES)
         table = Table(name, spec, rows, columns, [], seeds, without, later)
         for (i, row), (j, column) in product(enumerate(rows), enumerate(columns)):
             cell = self.cell(table, Place(i, j), shared | row.coordinates | column.coordinates)
@@ -74,7 +74,7 @@ class Study:
     def search(self, name: str) -> Search:
         """The search of a table `name`, with a row's trials at each of its rows."""
         spec = self.config.tables[name]
-        rows = points(spec["rows"], left_out(name, self.scale_name, self.config), spec, self.config)
+        rows = points("rows", left_out(name, self.scale_name, self.config), name, self.config)
         coordinates = {point.label: spec["runs"] | point.coordinates for point in rows}
         return Search(name, spec, coordinates, self.resolver)
 

@@ -90,3 +90,12 @@ def test_columns_of_a_list_may_be_left_out_by_what_only_some_have(tmp_path: Path
     edit(root / TABLE7, lambda table: table.update(columns=columns))
     made = at_mini(root, leave_out=[{"method": ["vanilla"], "epochs": [36]}])
     assert [point.label for point in made.tables["table7"].columns] == ["base", "SAM"]
+
+
+@pytest.mark.parametrize("axis", ["rows", "columns"])
+def test_two_points_of_one_label_are_told_with_it(tmp_path: Path, axis: str) -> None:
+    root = copied(tmp_path)
+    alike = [{"label": "here", "model": "resnet-18"}, {"label": "here", "model": "resnet-50"}]
+    edit(root / TABLE7, lambda table: table.update({"rows": {"method": ["sam"]}, axis: alike}))
+    with pytest.raises(UserError, match=rf"table7\.yaml: 2 of the {axis} are called 'here'; give each"):
+        study(root, tables=["table7"])
