@@ -153,6 +153,12 @@ def test_a_control_takes_the_choice_of_the_method_that_it_names(tmp_path: Path) 
         assert reference(found[model, "control"]) == reference(found[model, "looksam-5"])
 
 
+def test_a_control_that_reuses_nothing_takes_all_of_the_choice_but_alpha(tmp_path: Path) -> None:
+    found = finals(changed(with_controls(copied(tmp_path), descent="g_s")))["wrn-28-10", "control"]
+    assert searched_as(found) == "looksam-5"
+    assert found.settings["chosen"]["settings"] == ["peak_lr", "rho"]
+
+
 def test_what_a_control_names_goes_before_trials_of_its_own(tmp_path: Path) -> None:
     root = with_controls(copied(tmp_path))
     edit(root / SEARCH10, lambda search: search["rows"]["method"].append("control"))
