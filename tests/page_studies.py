@@ -7,11 +7,15 @@ from pathlib import Path
 from typing import Any
 
 from large_study import checkout, finished
+from made_ledgers import study as ledger
 from made_tables import table
 from study_files import ROOT
 from test_tables import PLANNED, TIMED, evaluation, tabulated
 
 from looksam.cli import main
+from looksam.config import read_yaml
+from looksam.evidence_section import evidence_section
+from looksam.ledger import write as write_ledger
 from looksam.plan import chosen
 from looksam.provenance import Provenance
 from looksam.report import report
@@ -116,14 +120,21 @@ def verdicts(path: Path) -> Path:
     return path
 
 
+def evidence(path: Path) -> dict[str, Any]:
+    """What the page says of invented runs of the evidence study."""
+    write_ledger(ledger(3), path)
+    return evidence_section(read_yaml(ROOT / "config/claims.yaml")["evidence"], path)
+
+
 def by_hand(folder: Path) -> Path:
-    """The page of a study of known numbers and hostile names, one of whose tables is long."""
+    """The page of known numbers, invented evidence and hostile names, one of whose tables is long."""
     makers: list[Callable[[Path], Path]] = [compared, timed, of_all_kinds, long, drawn]
     tables = [made(folder) for made in makers]
     runs = [ADDRESS, "lost", "a", "p", "table1.SAM.0", "table1.SAM.1"]
     html = folder / "reports" / "all_tables.html"
     origins = {run: provenance(run) for run in runs}
-    report(tables, verdicts(folder / "verdicts.json"), TEMPLATES, html, folder / "tables", origins)
+    said = verdicts(folder / "verdicts.json")
+    report(tables, said, TEMPLATES, html, folder / "tables", origins, evidence(folder / "runs.csv"))
     return html
 
 
