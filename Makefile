@@ -17,13 +17,21 @@ EVIDENCE = $(EVIDENCE_$(READING))
 FASHION := data/fashion-mnist
 FASHION_PACKAGE := /usr/share/datasets/fashion-mnist
 
+# what Snakemake says of a lock names no command that works here
+STUDY = snakemake --cores all --quiet host rules reason $(LAID_OVER) -- reports/all_tables.html || { \
+	test -z "$$(ls .snakemake/locks 2>/dev/null)" || \
+	echo "Was one that worked here killed? Then: .venv/bin/snakemake --unlock, and the same command goes on."; \
+	exit 1; \
+}
+
 .PHONY: tables evidence test lint bench
 
 tables: .venv/pipeline
-	snakemake --cores all --quiet host rules reason -- reports/all_tables.html
+	@$(STUDY)
 	@echo
 	@echo "The report: $(CURDIR)/reports/all_tables.html"
 
+evidence: LAID_OVER = --configfile $(EVIDENCE)
 evidence: .venv/pipeline
 	@test -n '$(EVIDENCE)' || { echo "unknown READING '$(READING)'; known: first, full"; exit 1; }
 	@test -e $(FASHION) || { test -d $(FASHION_PACKAGE) && mkdir -p data && ln -sfn $(FASHION_PACKAGE) $(FASHION); } || { \
@@ -31,7 +39,7 @@ evidence: .venv/pipeline
 		exit 1; \
 	}
 	@echo "If this is interrupted, the same command goes on from there: make evidence READING=$(READING)"
-	snakemake --cores all --quiet host rules reason --configfile $(EVIDENCE) -- reports/all_tables.html
+	@$(STUDY)
 	@echo
 	@echo "The report: $(CURDIR)/reports/all_tables.html"
 

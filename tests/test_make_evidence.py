@@ -89,3 +89,20 @@ def test_it_says_where_the_report_is_and_how_to_go_on(folder: Path) -> None:
     said = make(folder, "READING=full").stdout
     assert f"The report: {folder}/reports/all_tables.html" in said
     assert "the same command goes on from there: make evidence READING=full" in said
+
+
+LOCKED = """#!/bin/sh
+mkdir -p .snakemake/locks
+touch .snakemake/locks/$LOCK
+exit 1
+"""
+
+
+@pytest.mark.parametrize(("lock", "is_told"), [("0.input.lock", True), ("", False)])
+def test_a_lock_that_a_killed_study_left_is_told_with_what_removes_it(
+    folder: Path, lock: str, is_told: bool
+) -> None:
+    (folder / ".venv/bin/snakemake").write_text(LOCKED.replace("$LOCK", lock))
+    made = make(folder)
+    assert made.returncode != 0
+    assert (".venv/bin/snakemake --unlock, and the same command goes on" in made.stdout) is is_told
