@@ -25,10 +25,10 @@ def records(rows: Sequence[Mapping[str, str]]) -> list[dict[str, Any]]:
     return found
 
 
-def drawn_map(name: str, rows: Sequence[Mapping[str, str]]) -> str:
-    """The picture of that name in MAPS, as SVG for an HTML page."""
+def drawn_map(name: str, measured: Sequence[Record]) -> str:
+    """The picture of that name in MAPS, of `records`, as SVG for an HTML page."""
     title, draw = MAPS[name]
-    drawing = draw(records(rows)) if rows else None
+    drawing = draw(measured) if measured else None
     if drawing is None:
         return framed(title, NOTHING, WIDTH, HEIGHT, [text(12, 25, NOTHING, "start")])
     return str(drawing.svg)
