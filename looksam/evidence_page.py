@@ -10,7 +10,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from looksam.config import read_yaml
 from looksam.errors import UserError
 from looksam.evidence import Findings, findings
-from looksam.evidence_maps import MAPS, drawn_map, records
+from looksam.evidence_maps import MAPS, drawn_map
 from looksam.evidence_pictures import PICTURES
 from looksam.evidence_premise import premise_grid, read_premise
 from looksam.evidence_summary import in_short
@@ -43,8 +43,7 @@ def evidence_page(runs: Path, premise: Path, claims: Path, templates: Path, page
     if not found.study:
         raise UserError(f"{runs} has no run of {', '.join(found.asked['tables'])}; gather the evidence study")
     style = (templates / "style.css").read_text(encoding="utf-8")
-    rows = read_premise(premise)
-    measured = records(rows)
+    measured = read_premise(premise)
     drawn = {name: draw(found) for name, draw in PICTURES.items()}
     drawn |= {name: drawn_map(name, measured) for name in MAPS}
     for name, svg in drawn.items():
@@ -53,7 +52,7 @@ def evidence_page(runs: Path, premise: Path, claims: Path, templates: Path, page
         loader=FileSystemLoader(templates), undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
     told = {**answers(found), **grids(found, entries), **origins(entries)}
-    told |= {"premise": premise_grid(rows), "premise_summary": premise_summary(measured)}
+    told |= {"premise": premise_grid(measured), "premise_summary": premise_summary(measured)}
     told["premise_sentences"] = premise_sentences(measured)
     replace_with(page, web.get_template(TEMPLATE).render(told))
 

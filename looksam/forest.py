@@ -9,6 +9,7 @@ from html import escape
 from math import ceil, floor, log10
 
 ROW, TITLE, FOOT, PANEL, GAP = 19, 26, 40, 250, 22
+NOTHING = "Not measured in this reading."
 # of a letter, on average, at the size of the labels
 LETTER = 7.2
 
@@ -68,6 +69,8 @@ def drawn(title: str, forests: Sequence[Forest], axis: Axis, columns: int = 3) -
 
     With one column, each number stands in words at the right of its row.
     """
+    if not any(forest.marks for forest in forests):
+        return nothing(title)
     margin = LETTER * max(len(mark.label) for forest in forests for mark in forest.marks) + 14
     words = (
         LETTER * max(len(mark.words) for forest in forests for mark in forest.marks) if columns == 1 else 0
@@ -86,6 +89,11 @@ def drawn(title: str, forests: Sequence[Forest], axis: Axis, columns: int = 3) -
         f"{forest.title}, {mark.label}: {mark.words}." for forest in forests for mark in forest.marks
     )
     return framed(title, told, width, top, body)
+
+
+def nothing(title: str) -> str:
+    """A picture that says that there is none."""
+    return framed(title, NOTHING, 320, 40, [text(12, 25, NOTHING, "start")])
 
 
 def framed(title: str, words: str, width: float, height: float, body: Sequence[str]) -> str:

@@ -1,6 +1,7 @@
 """Gathering: the evidence study's runs and its premise map as CSV files that stand by themselves."""
 
 import json
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -129,5 +130,12 @@ def flat(values: Row, prefix: str = "") -> dict[str, Any]:
         if isinstance(value, Mapping):
             found |= flat(value, f"{prefix}{key}.")
         else:
-            found[f"{prefix}{key}"] = value
+            found[f"{prefix}{key}"] = as_measured(value)
     return found
+
+
+def as_measured(value: Any) -> Any:
+    """The shortest decimal of a float32, where a value is one, as most measured ones are; else itself."""
+    if isinstance(value, float) and math.isfinite(value) and float(np.float32(value)) == value:
+        return float(str(np.float32(value)))
+    return value

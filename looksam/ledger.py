@@ -132,7 +132,7 @@ def read(path: Path) -> list[Entry]:
             reader = csv.DictReader(file)
             missing = [name for name in COLUMNS if name not in (reader.fieldnames or [])]
             if missing:
-                raise UserError(f"{path}: no column {', '.join(missing)}; `looksam gather` writes them all")
+                raise ValueError(f"no column {', '.join(missing)}")
             return [Entry(**{name: parse(row[name]) for name, parse in COLUMNS.items()}) for row in reader]
     except FileNotFoundError:
         raise UserError(f"no file at {path}; `looksam gather` writes it from a finished study") from None

@@ -20,9 +20,11 @@ RULE = (ROOT / "workflow/rules/evidence.smk").read_text()
 
 
 # measured at two batch sizes, two lags, of two seeds
-COLUMNS = "run,model,optimizer,batch_size,seed,phase,lr_divisor,lag,noise,drift,reuse,gains.0.7,gains.ls"
+COLUMNS = (
+    "run,model,optimizer,batch_size,seed,phase,lr_divisor,lag,noise,drift,reuse,g_v_over_g,gains.0.7,gains.ls"
+)
 MEASURED = [
-    f"invented,wrn,sgd,{batch},{seed},0.5,1.0,{lag},{'' if lag else 0.3},0.{7 - lag},0.{3 - lag},-0.01,0.1"
+    f"invented,wrn,sgd,{batch},{seed},0.5,1,{lag},{'' if lag else 0.3},0.{7 - lag},0.{3 - lag},1.5,-0.01,0.1"
     for batch in (32, 128)
     for seed in (0, 1)
     for lag in (0, 1, 2)

@@ -73,3 +73,8 @@ def test_a_file_of_its_own_has_the_pages_colours_light_and_dark() -> None:
 def test_a_file_of_its_own_names_no_colour_that_it_does_not_have() -> None:
     found = standalone(picture(SHOWN, OPEN), STYLE)
     assert set(re.findall(r"var\((--\w+)\)", found)) <= set(re.findall(r"(--\w+):", found))
+
+
+@pytest.mark.parametrize("forests", [[], [Forest("a panel", [])]])
+def test_of_no_number_the_picture_says_so(forests: list[Forest]) -> None:
+    assert ">Not measured in this reading.<" in drawn("a title", forests, Axis("points"))

@@ -15,8 +15,9 @@ from tiny_runs import digit_shards, trained
 
 from looksam.cli import main
 from looksam.evaluate import evaluate
-from looksam.gather import flat, gather
+from looksam.gather import as_measured, flat, gather
 from looksam.ledger import Entry, read
+from looksam.ledger import text as as_text
 from looksam.resting import gathering
 
 METHOD = {"k": 5, "ascent": "global", "descent": "g_v", "rho": 0.05, "alpha": "ls"}
@@ -181,3 +182,11 @@ def test_gathering_twice_writes_the_same_bytes(tmp_path: Path, name: str) -> Non
     first = (tmp_path / f"{name}.csv").read_bytes()
     gathered(tmp_path, runs)
     assert (tmp_path / f"{name}.csv").read_bytes() == first
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(float(np.float32(0.1)), "0.1"), (0.1, "0.1"), (1 / 3, repr(1 / 3)), (7, "7"), (None, "")],
+)
+def test_what_was_measured_in_float32_is_as_short_as_that_allows(value: Any, text: str) -> None:
+    assert as_text(as_measured(value)) == text
