@@ -9,10 +9,15 @@ import matplotlib
 from markupsafe import Markup
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.font_manager import FontProperties
+from matplotlib.textpath import text_to_path
 from matplotlib.ticker import NullFormatter, NullLocator, ScalarFormatter
 
 from looksam.panels import Data, Line, Panel, Point, data, labels, sentences
 from looksam.svg import COLOURS, STYLE, as_svg, inline
+
+# in inches, what stands before and after a name of the legend
+MARK = 0.75
 
 
 @dataclass(frozen=True)
@@ -32,8 +37,12 @@ def drawing(title: str, panels: Sequence[Panel]) -> Drawing | None:
     # four in a square
     columns = 2 if len(kept) == 4 else min(len(kept), 3)
     names = dict.fromkeys(label for panel in kept for label in labels(panel))
-    rows, legend = ceil(len(kept) / columns), 0.24 * ceil(len(names) / min(3, columns + 1)) + 0.1
-    width, height = 3.9 * columns, 2.9 * rows + legend
+    rows, name_width = ceil(len(kept) / columns), MARK + max(map(inches, names))
+    # many names beside each other in twos at least, or they would be higher than the panel
+    width = max(3.9 * columns, min(2, len(names) // 4) * name_width)
+    beside = max(1, min(columns + 1, len(names), int(width / name_width)))
+    legend = 0.24 * ceil(len(names) / beside) + 0.1
+    height = 2.9 * rows + legend
     with matplotlib.rc_context(STYLE):
         figure = Figure(figsize=(width, height))
         # margins by hand: to fit them takes longer than to draw
@@ -45,11 +54,17 @@ def drawing(title: str, panels: Sequence[Panel]) -> Drawing | None:
             axes = figure.add_subplot(rows, columns, index + 1, title=panel.title, xlabel=panel.x_title)
             draw(axes, panel)
             handles |= dict(zip(*reversed(axes.get_legend_handles_labels()), strict=True))
-        of_width = {"ncols": min(3, columns + 1), "frameon": False, "loc": "lower center"}
-        figure.legend(handles.values(), handles.keys(), **of_width)
+        figure.legend(handles.values(), handles.keys(), ncols=beside, frameon=False, loc="lower center")
         svg = as_svg(figure)
     words = " ".join(sentence for panel in kept for sentence in sentences(panel))
     return Drawing(title, Markup(inline(svg, title, words)), [data(panel) for panel in kept])
+
+
+def inches(name: str) -> float:
+    """The width of a name in the legend."""
+    with matplotlib.rc_context(STYLE):
+        width, _, _ = text_to_path.get_text_width_height_descent(name, FontProperties(), ismath=False)
+    return float(width) / 72
 
 
 def draw(axes: Axes, panel: Panel) -> None:

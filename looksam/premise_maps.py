@@ -48,7 +48,7 @@ def cosines_at(records: Sequence[Record], divisors: Sequence[float]) -> Drawing 
         return None
     names = [f"{x:g}" for x in batches]
     grid = Grid(panels, names, [f"{lag:g}" for lag in lags], "batch", "steps after the refresh")
-    title = f"Cosine of g_v with that of the refresh, at {' and '.join(map(rate, divisors))}"
+    title = f"Cosine of g_v with that of the refresh, at its {' and '.join(map(rate, divisors))}"
     return heat_drawing(title, grid, data)
 
 
