@@ -2,20 +2,23 @@
 
 import argparse
 import gc
-import math
 import os
 import signal
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from looksam.arguments import count, natural
+from looksam.arguments import count
 from looksam.errors import Preempted, UserError
-from looksam.evidence_commands import add_evidence, add_gather
-from looksam.report_commands import add_report
+from looksam.evidence_commands import add_evidence, add_gather, evidence, gather
+from looksam.report_commands import add_report, report
 from looksam.requests import consumed
-from looksam.shard_commands import add_shard, add_sources, add_verify
+from looksam.shard_commands import add_shard, add_sources, add_verify, shard, sources, verify
 from looksam.tpu import add_tpu
+from looksam.training_commands import add_choose, add_evaluate, add_train, choose, end, evaluate, train
+
+# what a subcommand does, and what gives it its options
+Command = tuple[Callable[[argparse.Namespace], None], Callable[[argparse.ArgumentParser], None]]
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -49,71 +52,17 @@ def parser() -> argparse.ArgumentParser:
     """The subcommands and their options."""
     top = argparse.ArgumentParser(prog="looksam", description=__doc__)
     commands = top.add_subparsers(dest="name", required=True, metavar="COMMAND")
-
-    def command(
-        name: str, run: Callable[[argparse.Namespace], None], request: str
-    ) -> argparse.ArgumentParser:
+    for name, (run, options) in COMMANDS.items():
         sub = commands.add_parser(name, help=run.__doc__, description=run.__doc__)
-        sub.add_argument("request", type=Path, help=request)
         sub.set_defaults(command=run)
-        return sub
-
-    about = "Write a data set's WebDataset shards and their index: beside a request, or to a folder."
-    add_shard(commands.add_parser("shard", help=about, description=about))
-    about = "Say what a source holds: its kind, images and classes."
-    add_sources(commands.add_parser("sources", help=about, description=about))
-    about = "Say whether shards are as they were written: every hash, label and count."
-    add_verify(commands.add_parser("verify", help=about, description=about))
-    sub = command("train", train, "results/runs/<run>/run.json")
-    sub.add_argument(
-        "--seconds-between-checkpoints",
-        type=float,
-        default=600.0,
-        metavar="S",
-        help="what a killed training loses at most (default: %(default)s)",
-    )
-    add_workers(sub)
-    sub.add_argument("--wait", action="store_true", help="wait where another process trains the run")
-    sub = command("choose", choose, "results/searches/<search>/trials.json")
-    sub.add_argument("--runs", type=Path, required=True, help="folder of the runs")
-    sub.add_argument("--chosen", type=Path, required=True, help="JSON file to write")
-    add_workers(sub)
-    sub = command("evaluate", evaluate, "results/evaluations/<table>.json")
-    sub.add_argument("--runs", type=Path, required=True, help="folder of the runs")
-    sub.add_argument("--evaluations", type=Path, required=True, help="Parquet file to write")
-    add_workers(sub)
-    sub = command("tabulate", tabulate, "results/tables/<table>.json")
-    sub.add_argument(
-        "--evaluations", type=Path, nargs="?", help="the runs' evaluations, for a table that has runs"
-    )
-    sub.add_argument("--chosen", type=Path, nargs="*", default=[], help="the choices of a search, row by row")
-    sub.add_argument("--table", type=Path, required=True, help="Parquet file to write")
-    sub = command("judge", judge, "results/claims.json")
-    sub.add_argument("--tables", type=Path, nargs="*", default=[], help="Parquet tables")
-    sub.add_argument("--evaluations", type=Path, nargs="*", default=[], help="of these tables' runs")
-    sub.add_argument("--verdicts", type=Path, required=True, help="JSON file to write")
-    about = "Gather the evidence study's runs and its premise map as CSV."
-    add_gather(commands.add_parser("gather", help=about, description=about))
-    about = "Render the evidence study's page and its pictures from its CSV files."
-    add_evidence(commands.add_parser("evidence", help=about, description=about))
-    about = "Render the tables as one page, and each as CSV, Markdown and LaTeX."
-    add_report(commands.add_parser("report", help=about, description=about))
-    add_plan(commands.add_parser("plan", help=plan.__doc__, description=plan.__doc__))
-    add_status(commands.add_parser("status", help=status.__doc__, description=status.__doc__))
+        options(sub)
     about = "Train on TPU slices; list them, and delete those left behind."
     add_tpu(commands.add_parser("tpu", help=about, description=about))
     return top
 
 
-def add_workers(sub: argparse.ArgumentParser) -> None:
-    """The option of commands that read images."""
-    about = "processes a rank that read large images; as many as the rank has cores. No number depends on it"
-    sub.add_argument("--workers", type=natural, metavar="N", help=about)
-
-
 def add_plan(sub: argparse.ArgumentParser) -> None:
     """The options of `looksam plan`."""
-    sub.set_defaults(command=plan)
     over = "laid over config/config.yaml, as snakemake --configfile does"
     sub.add_argument("--config", type=Path, nargs="+", action="extend", default=[], metavar="FILE", help=over)
     sub.add_argument("--table", nargs="+", action="extend", default=[], help="only these, cell by cell")
@@ -125,7 +74,6 @@ def add_plan(sub: argparse.ArgumentParser) -> None:
 
 def add_status(sub: argparse.ArgumentParser) -> None:
     """The options of `looksam status`."""
-    sub.set_defaults(command=status)
     sub.add_argument("results", type=Path, nargs="?", default=Path("results"), help="folder; results")
     sub.add_argument("--json", action="store_true", help="an object instead of a table")
     sub.add_argument("--watch", action="store_true", help="again every few seconds, until Ctrl-C")
@@ -134,53 +82,13 @@ def add_status(sub: argparse.ArgumentParser) -> None:
 # each subcommand imports what it needs: a process that tabulates need not start torch
 
 
-def train(parsed: argparse.Namespace) -> None:
-    """Train one run, or go on with it; its weights, history and timing appear beside run.json."""
-    from looksam.allocator import keep_freed_memory
-    from looksam.progress import shown
-    from looksam.train import train
-    from looksam.watch import Care
-
-    keep_freed_memory()
-    with shown(parsed.request.parent.name) as show:
-        wait = math.inf if parsed.wait else 0.0
-        train(parsed.request, Care(show, parsed.seconds_between_checkpoints, wait, parsed.workers))
-    end(os.EX_OK)
-
-
-def end(code: int) -> None:
-    """End this process, if it failed or is one of many ranks.
-
-    Ranks end at once: while Python takes itself down, a thread of gloo that wants it once more aborts the
-    process, and torchrun takes a finished training for a failed one.
-    """
-    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
-        sys.stdout.flush()
-        sys.stderr.flush()
-        os._exit(code)
-    if code:
-        sys.exit(code)
-
-
-def choose(parsed: argparse.Namespace) -> None:
-    """Choose the best of a search's trials by the training images held out of them."""
-    from looksam.allocator import keep_freed_memory
-    from looksam.choice import choose
-
-    keep_freed_memory()
-    with consumed(parsed.request):
-        choose(parsed.request, parsed.runs, parsed.chosen, parsed.workers)
-
-
-def evaluate(parsed: argparse.Namespace) -> None:
-    """Evaluate a table's runs on their test images."""
-    from looksam.allocator import keep_freed_memory
-    from looksam.evaluate import evaluate
-
-    keep_freed_memory()
-    with consumed(parsed.request):
-        evaluate(parsed.request, parsed.runs, parsed.evaluations, parsed.workers)
-    end(os.EX_OK)
+def add_tabulate(sub: argparse.ArgumentParser) -> None:
+    """The options of `looksam tabulate`."""
+    sub.add_argument("request", type=Path, help="results/tables/<table>.json")
+    evaluated = "the runs' evaluations, for a table that has runs"
+    sub.add_argument("--evaluations", type=Path, nargs="?", help=evaluated)
+    sub.add_argument("--chosen", type=Path, nargs="*", default=[], help="the choices of a search, row by row")
+    sub.add_argument("--table", type=Path, required=True, help="Parquet file to write")
 
 
 def tabulate(parsed: argparse.Namespace) -> None:
@@ -189,6 +97,14 @@ def tabulate(parsed: argparse.Namespace) -> None:
 
     with consumed(parsed.request):
         tabulate(parsed.request, parsed.evaluations, parsed.table, parsed.chosen)
+
+
+def add_judge(sub: argparse.ArgumentParser) -> None:
+    """The options of `looksam judge`."""
+    sub.add_argument("request", type=Path, help="results/claims.json")
+    sub.add_argument("--tables", type=Path, nargs="*", default=[], help="Parquet tables")
+    sub.add_argument("--evaluations", type=Path, nargs="*", default=[], help="of these tables' runs")
+    sub.add_argument("--verdicts", type=Path, required=True, help="JSON file to write")
 
 
 def judge(parsed: argparse.Namespace) -> None:
@@ -211,6 +127,24 @@ def status(parsed: argparse.Namespace) -> None:
     from looksam.status import show
 
     show(parsed.results, parsed.json, parsed.watch)
+
+
+# the help of each is what its function says of itself
+COMMANDS: dict[str, Command] = {
+    "shard": (shard, add_shard),
+    "sources": (sources, add_sources),
+    "verify": (verify, add_verify),
+    "train": (train, add_train),
+    "choose": (choose, add_choose),
+    "evaluate": (evaluate, add_evaluate),
+    "tabulate": (tabulate, add_tabulate),
+    "judge": (judge, add_judge),
+    "gather": (gather, add_gather),
+    "evidence": (evidence, add_evidence),
+    "report": (report, add_report),
+    "plan": (plan, add_plan),
+    "status": (status, add_status),
+}
 
 
 if __name__ == "__main__":

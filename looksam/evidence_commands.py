@@ -8,7 +8,6 @@ from looksam.requests import consumed
 
 def add_gather(sub: argparse.ArgumentParser) -> None:
     """The options of `looksam gather`."""
-    sub.set_defaults(command=gather)
     sub.add_argument("request", type=Path, help="results/evidence/gather.json")
     sub.add_argument("--tables", type=Path, nargs="+", required=True, help="Parquet tables, searches too")
     sub.add_argument("--evaluations", type=Path, nargs="+", required=True, help="of these and of the map")
@@ -26,7 +25,6 @@ def gather(parsed: argparse.Namespace) -> None:
 
 def add_evidence(sub: argparse.ArgumentParser) -> None:
     """The options of `looksam evidence`."""
-    sub.set_defaults(command=evidence)
     sub.add_argument("request", type=Path, help="results/evidence/page.json")
     sub.add_argument("--runs", type=Path, required=True, help="CSV file of `looksam gather`")
     sub.add_argument("--premise", type=Path, required=True, help="CSV file of `looksam gather`")

@@ -16,7 +16,6 @@ REPORTS = Path("reports")
 
 def add_report(sub: argparse.ArgumentParser) -> None:
     """The options of `looksam report`."""
-    sub.set_defaults(command=report)
     request = Path("results/report.json")
     sub.add_argument("request", type=Path, nargs="?", default=request, help="results/report.json")
     sub.add_argument("--tables", type=Path, nargs="+", help="Parquet tables, in order; of the request")

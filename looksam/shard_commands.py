@@ -20,7 +20,6 @@ BY_HAND = {name: f"--{name.replace('_', '-')}" for name in ("per_shard", "seed",
 
 def add_shard(sub: argparse.ArgumentParser) -> None:
     """The options of `looksam shard`."""
-    sub.set_defaults(command=shard)
     sub.add_argument(
         "source", help="results/shards/<dataset>/source.json alone, or a data set's files, with OUT"
     )
@@ -40,14 +39,12 @@ def add_shard(sub: argparse.ArgumentParser) -> None:
 
 def add_sources(sub: argparse.ArgumentParser) -> None:
     """The options of `looksam sources`."""
-    sub.set_defaults(command=sources)
     sub.add_argument("source", help="a folder or a file, or the name of embedded data: digits, digit-pairs")
     sub.add_argument("--json", action="store_true", help="an object instead of lines")
 
 
 def add_verify(sub: argparse.ArgumentParser) -> None:
     """The options of `looksam verify`."""
-    sub.set_defaults(command=verify)
     sub.add_argument("shards", type=Path, help="a folder with index.parquet")
 
 
