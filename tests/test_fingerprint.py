@@ -211,7 +211,7 @@ def test_the_order_of_a_stream_counts_where_shards_are_streamed(package: Path) -
 
 
 def test_the_command_line_counts_for_nothing(package: Path) -> None:
-    alter(package / "cli.py", "train")
+    alter(package / "training_commands.py", "train")
     assert changed(package) == set()
 
 

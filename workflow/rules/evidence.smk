@@ -48,7 +48,8 @@ rule evidence_page:
         page="docs/evidence.md",
         pictures=expand(
             "docs/evidence/{picture}.svg",
-            picture=["primary", "beside", "retained", "accuracies"] + ["premise-cosines", "premise-cosines-slower", "premise-gains"],
+            picture=["primary", "beside", "retained", "accuracies"]
+            + ["premise-cosines", "premise-cosines-slower", "premise-gains"],
         ),
     log:
         "results/logs/evidence_page.log",
