@@ -14,7 +14,7 @@ def keep_freed_memory() -> None:
     """Let blocks of up to 32 MiB, once freed, stay this process's; where there is no glibc, do nothing.
 
     Or the activations of a small network on a CPU go back to the kernel after each step, which then clears
-    each page of the next step's before it hands it out: a quarter of a training. No result changes.
+    each page of the next step's before it hands it out. No result changes.
     """
     if not sys.platform.startswith("linux"):
         return
