@@ -108,6 +108,8 @@ def test_no_kill_of_the_coordinator_leaves_or_makes_a_second_slice(site: Site) -
     first = site.snakemake(target)
     until(lambda: is_saved(site.checkout / "results/runs" / run))
     first.kill()
+    # however long Snakemake takes to start twice, the training is not over before the slice is looked for
+    site.stall()
     supervisor = supervisor_of(site, run)
 
     # the job's supervisor lives on, and the next Snakemake finds it
@@ -123,6 +125,7 @@ def test_no_kill_of_the_coordinator_leaves_or_makes_a_second_slice(site: Site) -
         os.kill(pid, signal.SIGKILL)
     assert len(site.slices()) == 1
     ended(site.snakemake("--unlock"))
+    site.go_on()
     third = site.snakemake(target)
     said = ended(third, 120)
     assert third.returncode == 0, said

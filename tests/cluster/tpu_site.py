@@ -147,6 +147,10 @@ class Site:
         """Let all that runs on the slice stand still, and the slice be ACTIVE."""
         tpu_gcloud.kill(self.change(), number=signal.SIGSTOP)
 
+    def go_on(self) -> None:
+        """Let what stood still go on."""
+        tpu_gcloud.kill(self.change(), number=signal.SIGCONT)
+
     def processes(self) -> list[int]:
         """What runs on any slice."""
         tpu_gcloud.STATE = self.state
