@@ -95,6 +95,7 @@ def processes() -> Iterator[list[subprocess.Popen[str]]]:
         kill(process)
 
 
+@pytest.mark.slow
 def test_whatever_change_of_the_disk_kills_a_training_it_goes_on_to_the_same_bits(
     tmp_path: Path, shards: Path
 ) -> None:

@@ -11,6 +11,7 @@ from slurm_site import Site, assert_same_result
 
 pytestmark = [
     pytest.mark.cluster,
+    pytest.mark.slow,
     pytest.mark.skipif(bool(missing(NEEDED)), reason=f"no {', '.join(missing(NEEDED))} here"),
 ]
 
@@ -34,7 +35,6 @@ def preempted(site: Site) -> str:
     return run
 
 
-@pytest.mark.slow
 def test_the_smoke_study_runs_through_the_profile(site: Site) -> None:
     site.run_of("vanilla", epochs=2)
 
