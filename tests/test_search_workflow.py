@@ -13,7 +13,7 @@ from test_workflow import SMOKE, Study, checkout
 
 from looksam.choice import best
 
-pytestmark = pytest.mark.workflow
+pytestmark = [pytest.mark.workflow, pytest.mark.slow]
 
 SEARCH = "config/tables/search-tiny.yaml"
 TRIALS, VALIDATION_IMAGES, TEST_IMAGES = 2, 100, 1497

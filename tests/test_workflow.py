@@ -94,7 +94,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.fixture(params=["with metadata", "metadata lost"])
+@pytest.fixture(params=["with metadata", pytest.param("metadata lost", marks=pytest.mark.slow)])
 def study(request: pytest.FixtureRequest, finished: Path, tmp_path: Path) -> Iterator[Study]:
     """The finished study, to be edited, with Snakemake's own records and without them."""
     folder = tmp_path / "study"
